@@ -1,0 +1,387 @@
+"""Tables in, tables out: frames, Arrow data, CSV, Parquet and Feather files.
+
+Whatever a user calls a table enters through `read_table` and becomes one pandas frame; a
+frame leaves through `write_table`. Every file of synthgan is written by `atomic_write`: it
+is complete or it is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sys
+import warnings
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from glob import glob
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
+
+from synthgan.errors import DataError, listing, suggestion
+
+__all__ = ["atomic_write", "check_destination", "read_table", "write_table"]
+
+_READABLE = (".csv", ".csv.gz", ".parquet", ".feather", ".arrow")
+_ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
+
+
+def read_table(source: Any) -> pd.DataFrame:
+    """Read a table from memory or from files into one frame.
+
+    Parameters
+    ----------
+    source : DataFrame, Arrow data, str, Path or list of paths
+        A frame is returned as it is. Arrow data is any object with ``__arrow_c_stream__``
+        (pyarrow tables and readers, polars frames, duckdb results). A path ends in .csv,
+        .csv.gz, .parquet, .feather or .arrow and may hold ``*``; several files are put
+        one below the other. ``"-"`` reads CSV from standard input.
+
+    Returns
+    -------
+    DataFrame of shape (n_rows, n_columns)
+
+    Raises
+    ------
+    DataError
+        If a file is missing, broken, of an unknown type or differs from the others. The
+        message names the file.
+
+    Notes
+    -----
+    CSV files are UTF-8 with a header. Empty cells and pandas' usual words for them ("NA",
+    "N/A", "NaN", "None", "null", ...) are missing values. Integers and booleans with
+    missing cells become ``Int64`` and ``boolean``. A text column becomes datetimes when
+    every value is an ISO 8601 date.
+    """
+    if isinstance(source, pd.DataFrame):
+        return source
+    if isinstance(source, str | Path):
+        return _read_files(_expand(str(source)))
+    if hasattr(source, "__arrow_c_stream__"):
+        return _from_stream(source)
+    if isinstance(source, list | tuple) and all(isinstance(path, str | Path) for path in source):
+        return _read_files([file for path in source for file in _expand(str(path))])
+    raise DataError(
+        f"A table must be a DataFrame, Arrow data or path(s) of files ({', '.join(_READABLE)}). "
+        f"Got {type(source).__name__}. Wrap it in a pandas DataFrame with column names."
+    )
+
+
+def write_table(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a frame to a file by its extension, or to standard output as CSV.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The index is not written.
+    path : str or Path
+        Ends in .csv, .csv.gz, .parquet, .feather or .arrow, or is ``"-"``. The file is
+        replaced in one step: a failure leaves what was there before.
+
+    Raises
+    ------
+    DataError
+        If the extension is unknown, the folder does not exist or the format cannot hold
+        the frame.
+    """
+    if str(path) == "-":
+        frame.to_csv(sys.stdout.buffer, index=False, lineterminator="\n")
+        sys.stdout.buffer.flush()
+        return
+    kind = _extension(str(path))
+    try:
+        atomic_write(path, lambda file: _WRITERS[kind](frame, file))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        reason = str(error.args[-1]).strip()  # Arrow's last argument names the column, not the value
+        raise DataError(f"Cannot write the table to '{path}': {reason}.") from None
+
+
+def check_destination(path: str | Path, *, table: bool = False) -> None:
+    """Raise `DataError` if a file cannot be written to `path`, before hours of work are lost.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where a file is going to be written; ``"-"`` always passes.
+    table : bool
+        Whether the extension must be one that `write_table` knows.
+    """
+    target = Path(path)
+    if str(path) == "-":
+        return
+    if table:
+        _extension(str(path))
+    if target.is_dir():
+        raise DataError(f"Cannot write to '{path}': it is a folder. Give the name of a file in it.")
+    if not target.parent.is_dir():
+        raise DataError(
+            f"Cannot write '{path}': the folder '{target.parent}' does not exist. Create it first."
+        )
+
+
+def atomic_write(path: str | Path, data: bytes | Callable[[BinaryIO], object]) -> None:
+    """Write a file so that `path` holds either the old or the complete new content.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where to; its folder must exist. Devices and pipes are written to directly.
+    data : bytes or callable (binary file) -> None
+        The content, or what writes it.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist or `path` is one.
+    OSError
+        If the operating system refuses, for example because the disk is full.
+    """
+    check_destination(path)
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            _fill(file, data)
+        return
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            _fill(file, data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fill(file: BinaryIO, data: bytes | Callable[[BinaryIO], object]) -> None:
+    if callable(data):
+        data(file)
+    else:
+        file.write(data)
+
+
+def _extension(path: str) -> str:
+    """Return the known extension of a path or raise."""
+    for extension in sorted(_READABLE, key=len, reverse=True):
+        if path.lower().endswith(extension):
+            return extension
+    raise DataError(f"'{path}' must end in one of {', '.join(_READABLE)}.")
+
+
+def _expand(path: str) -> list[str]:
+    """Resolve a glob to the sorted files it matches; an existing file wins over its pattern."""
+    if path == "-" or Path(path).is_file():
+        return [path]
+    if Path(path).is_dir():
+        raise DataError(f"'{path}' is a folder. Give its files, for example '{path.rstrip('/')}/*.parquet'.")
+    if any(character in path for character in "*?["):
+        if found := sorted(glob(path, recursive=True)):  # noqa: PTH207 (patterns may be absolute)
+            return found
+        raise DataError(f"No file matches '{path}'.")
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise DataError(f"There is no file '{path}': the folder '{folder}' does not exist.")
+    near = suggestion(Path(path).name, [entry.name for entry in folder.iterdir()])
+    raise DataError(f"There is no file '{path}'.{near}")
+
+
+def _read_files(paths: Sequence[str]) -> pd.DataFrame:
+    if not paths:
+        raise DataError("The list of files is empty. Give at least one.")
+    frames = [_read_file(path) for path in paths]
+    return frames[0] if len(frames) == 1 else _stack(paths, frames)
+
+
+def _read_file(path: str) -> pd.DataFrame:
+    if path == "-":
+        return _read_csv(BytesIO(sys.stdin.buffer.read()), "standard input")
+    kind = _extension(path)
+    if kind.startswith(".csv"):
+        return _read_csv(path, f"'{path}'")
+    read = pa.parquet.read_table if kind == ".parquet" else pa.feather.read_table
+    try:
+        table = read(path)
+    except PermissionError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"'{path}' is not a {kind[1:]} file that can be read ({str(error).splitlines()[0]}). "
+            "Check that it is complete and that its extension is right."
+        ) from error
+    return _from_arrow(table, f"'{path}'")
+
+
+def _read_csv(file: str | BytesIO, name: str) -> pd.DataFrame:
+    """Read one CSV; `name` is what messages call it."""
+    try:
+        header = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False)
+        _check_names(header.iloc[0], name)
+        if isinstance(file, BytesIO):
+            file.seek(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                file,
+                dtype_backend="numpy_nullable",
+                float_precision="round_trip",
+                index_col=False,
+                low_memory=False,
+            )
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{name} is empty: a CSV table starts with a line of column names.") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not UTF-8 text (byte {error.start}). Convert it to UTF-8.") from None
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        reason = str(error).strip()
+        raise DataError(
+            f"{name} is not a regular CSV table ({reason}). Give every line as many cells as the header."
+        ) from None
+    except (OSError, EOFError, zlib.error) as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise DataError(f"{name} cannot be read ({error}). Check that it is complete.") from error
+    return frame.apply(_narrow) if len(frame.columns) else frame
+
+
+def _narrow(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Give a nullable CSV column the plain dtype that holds it, and dates their type."""
+    kind = str(values.dtype).lower()
+    if kind.startswith("float") or values.isna().all():
+        return values.astype("float64")
+    if kind.startswith("string"):
+        return _parse_dates(values.astype("str" if pd.__version__ >= "3" else "object"))
+    return values if values.hasnans else values.astype(kind.replace("boolean", "bool"))  # type: ignore[call-overload]
+
+
+def _parse_dates(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Turn text into datetimes if all of it is ISO dates; else leave it."""
+    observed = values.dropna()
+    if not re.fullmatch(_ISO_DATE, str(observed.iloc[0])) or not observed.str.fullmatch(_ISO_DATE).all():
+        return values
+    try:
+        return pd.to_datetime(values, format="ISO8601")
+    except ValueError:  # no such day, mixed time zones
+        return values
+
+
+def _from_stream(source: Any) -> pd.DataFrame:
+    name = type(source).__name__
+    try:
+        table = pa.RecordBatchReader.from_stream(source).read_all()
+    except (pa.ArrowException, TypeError) as error:
+        raise DataError(f"The {name} does not hold a table with columns ({error}).") from error
+    return _from_arrow(table, f"the {name}")
+
+
+def _from_arrow(table: pa.Table, name: str) -> pd.DataFrame:
+    """Convert exactly: integers and booleans with gaps stay what they are (to_pandas makes floats)."""
+    _check_names(table.column_names, name)
+    try:
+        frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+        for index, column in enumerate(table.columns):
+            dtype = _NULLABLE.get(column.type)
+            if dtype is not None and column.null_count and frame.dtypes.iloc[index].kind in "fO":
+                frame[frame.columns[index]] = column.to_pandas(types_mapper=_NULLABLE.get).array
+    except (pa.ArrowException, ValueError) as error:
+        raise DataError(f"{name} holds values that pandas cannot represent ({error}).") from error
+    return frame
+
+
+def _check_names(names: Iterable[Any], source: str) -> None:
+    """Refuse duplicate names: reading would rename or drop a column without a word."""
+    seen: set[Any] = set()
+    twice = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
+    if twice:
+        raise DataError(f"Columns of {source} share a name: {listing(twice)}. Rename them.")
+
+
+def _stack(paths: Sequence[str], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put frames with the same columns one below the other."""
+    first = frames[0]
+    for path, frame in zip(paths, frames, strict=True):
+        if set(frame.columns) != set(first.columns):
+            differ = sorted(map(str, set(frame.columns) ^ set(first.columns)))
+            raise DataError(
+                f"'{path}' and '{paths[0]}' differ in their columns: {listing(differ)}. "
+                "Files that are read together need the same columns."
+            )
+    columns = {name: [frame[name] for frame in frames] for name in first.columns}
+    return pd.DataFrame({name: _stack_column(name, parts) for name, parts in columns.items()})
+
+
+def _stack_column(name: str, parts: list[pd.Series[Any]]) -> pd.Series[Any]:
+    """Join one column of several files; a part without any value takes the type of the others."""
+    observed = [part for part in parts if not part.isna().all()]
+    kinds = {_broad_type(part) for part in observed}
+    if len(kinds) > 1:
+        raise DataError(
+            f"Column {name!r} has different types in the files: {listing(sorted(kinds))}. "
+            "Bring them to one type."
+        )
+    if kinds == {"category"}:
+        levels = [part.cat.categories for part in observed]
+        known = pd.Index(pd.unique(pd.concat([level.to_series() for level in levels])))
+        ordered = all(
+            part.cat.ordered and level.equals(known) for part, level in zip(observed, levels, strict=True)
+        )
+        parts = [part.astype(pd.CategoricalDtype(known, ordered)) for part in parts]
+    elif observed:
+        nullable: Any = {"b": "boolean", "i": "Int64", "u": "UInt64"}.get(observed[0].dtype.kind)
+        parts = [part.astype(nullable or observed[0].dtype) if part.isna().all() else part for part in parts]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _broad_type(values: pd.Series[Any]) -> str:
+    if values.dtype.kind in "iuf":
+        return "number"
+    return (
+        "category"
+        if isinstance(values.dtype, pd.CategoricalDtype)
+        else str(values.dtype).replace("boolean", "bool")
+    )
+
+
+def _write_csv(frame: pd.DataFrame, file: BinaryIO) -> None:
+    frame.to_csv(file, index=False, lineterminator="\n")
+
+
+def _write_csv_gz(frame: pd.DataFrame, file: BinaryIO) -> None:
+    frame.to_csv(file, index=False, lineterminator="\n", compression={"method": "gzip", "mtime": 0})
+
+
+def _write_parquet(frame: pd.DataFrame, file: BinaryIO) -> None:
+    pa.parquet.write_table(pa.Table.from_pandas(frame.reset_index(drop=True)), file)
+
+
+def _write_feather(frame: pd.DataFrame, file: BinaryIO) -> None:
+    pa.feather.write_feather(pa.Table.from_pandas(frame.reset_index(drop=True)), file)
+
+
+_WRITERS: dict[str, Callable[[pd.DataFrame, BinaryIO], None]] = {
+    ".csv": _write_csv,
+    ".csv.gz": _write_csv_gz,
+    ".parquet": _write_parquet,
+    ".feather": _write_feather,
+    ".arrow": _write_feather,
+}
+
+_NULLABLE: dict[pa.DataType, Any] = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
