@@ -1,5 +1,64 @@
-"""Synthetic tables: conditional WGAN-GP models with fit and sample, and honest evaluators."""
+"""Synthetic tables: conditional WGAN-GP models with fit and sample, and honest evaluators.
+
+>>> from synthgan import TabularGAN, evaluate, load, datasets  # doctest: +SKIP
+>>> real, holdout = datasets.load_adult()  # doctest: +SKIP
+>>> model = TabularGAN(random_state=0).fit(real)  # doctest: +SKIP
+>>> synthetic = model.sample(len(real), random_state=1)  # doctest: +SKIP
+>>> print(evaluate(real, synthetic, holdout=holdout, target="income"))  # doctest: +SKIP
+
+Names are imported when they are first used: ``import synthgan`` loads neither torch nor
+pandas.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synthgan import datasets, errors
+    from synthgan.evaluation import evaluate
+    from synthgan.io import read_table, write_table
+    from synthgan.schema import Schema
+    from synthgan.synthesizers.archive import load
+    from synthgan.synthesizers.independent import IndependentSynthesizer
+    from synthgan.synthesizers.tabular_gan import TabularGAN
+
 __version__ = "0.1.0"
+
+__all__ = [  # noqa: RUF022 (in the order of the data path)
+    "datasets",
+    "read_table",
+    "write_table",
+    "Schema",
+    "TabularGAN",
+    "IndependentSynthesizer",
+    "load",
+    "evaluate",
+    "errors",
+]
+
+_HOMES = {
+    "datasets": "synthgan.datasets",
+    "read_table": "synthgan.io",
+    "write_table": "synthgan.io",
+    "Schema": "synthgan.schema",
+    "TabularGAN": "synthgan.synthesizers.tabular_gan",
+    "IndependentSynthesizer": "synthgan.synthesizers.independent",
+    "load": "synthgan.synthesizers.archive",
+    "evaluate": "synthgan.evaluation",
+    "errors": "synthgan.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'synthgan' has no attribute {name!r}")
+    home = import_module(_HOMES[name])
+    value = home if home.__name__ == f"synthgan.{name}" else getattr(home, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,39 @@
+# `make demo` and `make test` set up .venv by themselves; `make` alone lists what there is.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
+
+demo: $(VENV)/.demo  ## fit, sample and evaluate the bundled Adult table; writes demo/
+	$(BIN)/synthgan demo --output demo
+
+test: $(VENV)/.test  ## format, lint, types, tests and doctests; cheap checks first
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q
+
+clean:  ## remove the virtual environment, the demo's output and all caches
+	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is newer than what it was made from; the test set-up contains the demo's.
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing synthgan into $(VENV) (a few minutes the first time) ..."
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing synthgan with its test tools into $(VENV) (a few minutes the first time) ..."
+	$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.demo

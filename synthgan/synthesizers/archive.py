@@ -1,0 +1,369 @@
+"""Model files: a fitted synthesizer goes into one file and comes back out of it.
+
+A ``.synthgan`` file is an uncompressed zip archive with a closed list of entries::
+
+    manifest.json         format and library versions, estimator, parameters, a hash for each entry
+    schema.json           what the columns are
+    transform.json        how values become codes
+    state.json            other learned facts
+    history.json          the training curves, where there are any
+    weights.safetensors   all learned arrays
+
+It holds JSON and numbers only. Reading one runs no code from it: no pickle, no type or
+module named by the file, and every size, hash and number is checked first. Equal models
+give equal bytes, so that the hash of the file identifies the model. `read_manifest` needs
+neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from contextlib import contextmanager
+from importlib import import_module, metadata
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthgan import __version__
+from synthgan.errors import DataError, ModelFileError, SynthganError, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from synthgan.synthesizers.base import BaseSynthesizer
+
+__all__ = ["ESTIMATORS", "FORMAT_VERSION", "load", "read_manifest", "save_model"]
+
+FORMAT = "synthgan-model"
+FORMAT_VERSION = 1
+
+ESTIMATORS = {
+    "tabular-gan": ("synthgan.synthesizers.tabular_gan", "TabularGAN"),
+    "independent": ("synthgan.synthesizers.independent", "IndependentSynthesizer"),
+}
+"""What a file may name as its estimator, and the module and class that this stands for."""
+
+_MIB = 2**20
+_CAPS = {  # the most bytes that an entry may have
+    "manifest.json": 4 * _MIB,
+    "schema.json": 64 * _MIB,
+    "transform.json": 512 * _MIB,
+    "state.json": 64 * _MIB,
+    "history.json": 64 * _MIB,
+    "weights.safetensors": 4095 * _MIB,
+}
+_OPTIONAL = {"history.json"}
+_MAX_DEPTH = 64
+_LIBRARIES = ("numpy", "pandas", "torch")
+
+
+def save_model(estimator: BaseSynthesizer, path: str | Path) -> None:
+    """Write a fitted synthesizer to one file, in one step.
+
+    Parameters
+    ----------
+    estimator : TabularGAN or IndependentSynthesizer
+        Fitted.
+    path : str or Path
+        Conventionally ending in ``.synthgan``.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist or a parameter cannot be written as JSON.
+    """
+    from synthgan.io import atomic_write  # pandas, which reading a manifest does without
+
+    contents = _contents(estimator)
+    manifest = _manifest(estimator, contents)
+    archive = BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
+        for name, content in {"manifest.json": _to_json(manifest), **contents}.items():
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # no clock in the bytes
+            entry.external_attr = 0o644 << 16
+            file.writestr(entry, content)
+    atomic_write(path, archive.getvalue())
+
+
+def load(path: str | Path) -> BaseSynthesizer:
+    """Read a synthesizer that `save` has written.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.synthgan`` file. It may come from an untrusted source: no code of it is run.
+
+    Returns
+    -------
+    TabularGAN or IndependentSynthesizer
+        Fitted; the same ``sample`` call gives the same rows as before.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, of a newer format or no model at all.
+    """
+    with _failures_named(path), _opened(path) as file:
+        manifest = _checked_manifest(file, path)
+        contents = _checked_contents(file, manifest)
+        documents = {name[:-5]: _from_json(contents[name]) for name in contents if name.endswith(".json")}
+        arrays = _arrays(contents["weights.safetensors"])
+    estimator_class = _resolve(manifest["estimator"])
+    with _failures_named(path):
+        return _rebuild(estimator_class, manifest, documents, arrays)
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """Read what a model file says about itself, without its weights and without torch.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.synthgan`` file.
+
+    Returns
+    -------
+    dict
+        The manifest: format, versions, estimator, params, train, columns, files.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, of a newer format or no model at all.
+    """
+    with _failures_named(path), _opened(path) as file:
+        return _checked_manifest(file, path)
+
+
+# --- writing ---------------------------------------------------------------------------
+
+
+def _contents(estimator: BaseSynthesizer) -> dict[str, bytes]:
+    """Return every entry but the manifest."""
+    from safetensors.numpy import save
+
+    facts, arrays = estimator._state()
+    documents = {
+        "schema.json": estimator.schema_.to_dict(),
+        "transform.json": estimator.codec_.to_dict(),
+        "state.json": {key: value for key, value in facts.items() if key != "history"},
+    }
+    if "history" in facts:
+        documents["history.json"] = facts["history"]
+    contents = {name: _to_json(_plain(document)) for name, document in documents.items()}
+    ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
+    contents["weights.safetensors"] = save(ordered)
+    return contents
+
+
+def _manifest(estimator: BaseSynthesizer, contents: Mapping[str, bytes]) -> dict[str, Any]:
+    owner = type(estimator).__name__
+    columns = estimator.schema_.columns
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "min_reader": 1,
+        "versions": {"synthgan": __version__} | {name: metadata.version(name) for name in _LIBRARIES},
+        "estimator": next(key for key, (_, known) in ESTIMATORS.items() if known == owner),
+        "params": {key: _param(owner, key, value) for key, value in estimator.get_params(deep=False).items()},
+        "train": {"n_rows": estimator.n_rows_, "n_columns": len(columns), "seed": estimator.seed_},
+        "columns": [{"name": str(column.name), "kind": column.kind} for column in columns],
+        "files": {key: _fingerprint(content) for key, content in contents.items()},
+    }
+
+
+def _fingerprint(content: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def _param(owner: str, name: str, value: Any) -> Any:
+    """Write a constructor parameter as JSON; dicts as pairs, since their keys may be numbers."""
+    if name == "random_state" and not isinstance(value, int | np.integer):
+        return None  # a generator has no lasting value; the seed drawn from it stands under "train"
+    if isinstance(value, Mapping):
+        return {"pairs": [[_param(owner, name, item) for item in pair] for pair in value.items()]}
+    if isinstance(value, list | tuple):
+        return {type(value).__name__: [_param(owner, name, item) for item in value]}
+    value = _plain(value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise DataError(
+        f"The {name!r} parameter of {owner} is a {type(value).__name__} and cannot be saved. "
+        "Use numbers, text, lists or dicts."
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy scalars into Python's, and numbers that are not finite into null."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _to_json(document: Any) -> bytes:
+    text = json.dumps(document, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return text.encode()
+
+
+# --- reading ---------------------------------------------------------------------------
+
+
+@contextmanager
+def _failures_named(path: str | Path) -> Iterator[None]:
+    """Turn whatever a hostile file provokes into a `ModelFileError` that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise ModelFileError(f"There is no model file '{path}'.") from None
+    except ModelFileError as error:
+        text = str(error)
+        raise ModelFileError(text if str(path) in text else f"'{path}' {text}") from error.__cause__
+    except SynthganError as error:
+        raise ModelFileError(f"'{path}' is damaged: {error}") from error
+    except OSError as error:
+        raise ModelFileError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # the parsers of zip, JSON and safetensors raise what they like
+        raise ModelFileError(f"'{path}' is damaged ({type(error).__name__}). Get it again.") from error
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[zipfile.ZipFile]:
+    with Path(path).open("rb") as raw:
+        if raw.read(4) != b"PK\x03\x04":
+            raise ModelFileError("is not a synthgan model file.")
+        with zipfile.ZipFile(raw) as file:
+            yield file
+
+
+def _checked_manifest(file: zipfile.ZipFile, path: str | Path) -> dict[str, Any]:
+    """Read the manifest; its version is judged before anything a later version may change."""
+    if [entry.filename for entry in file.infolist()].count("manifest.json") != 1:
+        raise ModelFileError("is not a synthgan model file: it has no manifest.")
+    manifest = _from_json(_entry(file, "manifest.json"))
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ModelFileError("is not a synthgan model file.")
+    version, min_reader = manifest.get("format_version"), manifest.get("min_reader")
+    if type(version) is not int or type(min_reader) is not int:
+        raise ModelFileError("is damaged: its manifest names no format version.")
+    if min_reader > FORMAT_VERSION:
+        writer = _get(manifest, "versions", dict).get("synthgan")
+        raise ModelFileError(
+            f"'{path}' was written by synthgan {str(writer)[:20]}, format {version}; "
+            f"this version reads format {FORMAT_VERSION}. Upgrade synthgan."
+        )
+    if manifest.get("estimator") not in ESTIMATORS:
+        raise ModelFileError(f"is damaged: its estimator must be one of {listing(ESTIMATORS)}.")
+    for key in ("params", "train", "files"):
+        _get(manifest, key, dict)
+    return manifest
+
+
+def _checked_contents(file: zipfile.ZipFile, manifest: dict[str, Any]) -> dict[str, bytes]:
+    """Read every entry that the manifest lists and compare size and hash."""
+    names = [entry.filename for entry in file.infolist()]
+    if len(names) != len(set(names)) or set(names) - set(_CAPS):
+        raise ModelFileError("is damaged: it holds entries that do not belong into a model file.")
+    listed = manifest["files"]
+    if set(names) - {"manifest.json"} != set(listed) or set(_CAPS) - _OPTIONAL - set(names):
+        raise ModelFileError("is damaged: its entries are not those that its manifest lists.")
+    contents = {name: _entry(file, name) for name in listed}
+    for name, content in contents.items():
+        if listed[name] != _fingerprint(content):
+            raise ModelFileError(f"is damaged: its entry '{name}' does not match the recorded hash.")
+    return contents
+
+
+def _entry(file: zipfile.ZipFile, name: str) -> bytes:
+    """Read one stored entry, never more than it declares and never more than its cap."""
+    entry = file.getinfo(name)
+    plain = entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
+    if not plain or entry.flag_bits & 0x1 or entry.file_size > _CAPS[name]:
+        raise ModelFileError(f"is damaged: its entry '{name}' is compressed, encrypted or too large.")
+    with file.open(entry) as stream:
+        return stream.read(entry.file_size)
+
+
+def _from_json(content: bytes) -> Any:
+    document = json.loads(content.decode(), parse_constant=_finite, parse_float=_finite)
+    layer = [document]
+    for _ in range(_MAX_DEPTH):
+        layer = [child for node in layer if isinstance(node, dict | list) for child in _children(node)]
+        if not layer:
+            return document
+    raise ModelFileError(f"is damaged: its JSON is nested deeper than {_MAX_DEPTH}.")
+
+
+def _children(node: dict[str, Any] | list[Any]) -> list[Any]:
+    return list(node.values()) if isinstance(node, dict) else node
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ModelFileError("is damaged: it holds numbers that are not finite.")
+    return number
+
+
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    from safetensors.numpy import load as read_arrays
+
+    arrays: dict[str, NDArray[Any]] = read_arrays(content)
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ModelFileError(f"is damaged: its weights {name!r} are not finite.")
+    return arrays
+
+
+def _get(document: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
+    value = document.get(key)
+    if type(value) is not kind:
+        raise ModelFileError(f"is damaged: its manifest has no valid {key!r}.")
+    return value
+
+
+def _resolve(estimator: str) -> type[BaseSynthesizer]:
+    module, name = ESTIMATORS[estimator]
+    return getattr(import_module(module), name)  # type: ignore[no-any-return]
+
+
+def _rebuild(
+    estimator_class: type[BaseSynthesizer],
+    manifest: dict[str, Any],
+    documents: dict[str, Any],
+    arrays: dict[str, NDArray[Any]],
+) -> BaseSynthesizer:
+    from synthgan.params import check_parameters
+    from synthgan.schema import Schema
+    from synthgan.transforms import TableCodec
+
+    estimator = estimator_class(**{name: _read_param(value) for name, value in manifest["params"].items()})
+    check_parameters(estimator_class.__name__, estimator.get_params(deep=False), estimator._parameter_rules)
+    estimator.schema_ = Schema.from_dict(documents["schema"])
+    estimator.codec_ = TableCodec.from_dict(estimator.schema_, documents["transform"])
+    estimator.seed_ = _get(manifest["train"], "seed", int)
+    estimator.n_rows_ = _get(manifest["train"], "n_rows", int)
+    facts = documents["state"] | ({"history": documents["history"]} if "history" in documents else {})
+    estimator._restore(facts, arrays)
+    return estimator
+
+
+def _read_param(value: Any) -> Any:
+    match value:
+        case {"pairs": list(pairs)}:
+            return {_read_param(key): _read_param(item) for key, item in pairs}
+        case {"list": list(items)}:
+            return [_read_param(item) for item in items]
+        case {"tuple": list(items)}:
+            return tuple(_read_param(item) for item in items)
+    return value

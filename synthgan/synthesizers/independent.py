@@ -1,0 +1,127 @@
+"""The floor: every column on its own, no relation between any two.
+
+A model that does not clearly beat this one has learned no more than histograms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthgan.errors import ModelFileError
+from synthgan.layout import ATOM, EncodedTable, Layout, Span
+from synthgan.params import Choice, Instance, Interval, Rule
+from synthgan.seeding import RandomState
+from synthgan.synthesizers.base import BaseSynthesizer, State, drawn_in_blocks
+
+__all__ = ["IndependentSynthesizer"]
+
+
+class IndependentSynthesizer(BaseSynthesizer):
+    """Draw every column from its own distribution, independently of the others.
+
+    It keeps what each column looks like and loses every relation between columns: the
+    lower bound that any other model must beat.
+
+    Parameters
+    ----------
+    kinds : dict, optional
+        Column name to kind ("numerical", "categorical", "boolean", "datetime",
+        "timedelta", "identifier", "constant") where the inferred kind is wrong.
+    random_state : int, numpy generator or None
+        Seed of `fit`. The columns' encodings are all that may depend on it.
+
+    Attributes
+    ----------
+    frequencies_ : list of float arrays, one a modelled column, each of shape (n_codes,)
+        Share of each code in the real table; sums to 1.
+    cells_ : list of dicts, one a modelled column
+        For codes that stand for several rare values, the share of each member, shape (n_levels,).
+    schema_, codec_, seed_, n_rows_ :
+        See `BaseSynthesizer`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> real = pd.DataFrame({"sex": ["f", "m", "f", "f"], "age": [31, 42, 31, 42]})
+    >>> model = IndependentSynthesizer(random_state=0).fit(real)
+    >>> model.sample(100, random_state=1)["age"].isin([31, 42]).all().item()
+    True
+    """
+
+    _parameter_rules: ClassVar[dict[str, Rule]] = {
+        "kinds": (Choice((None,)), Instance((Mapping,), "a dict of column names and kinds")),
+        "random_state": (
+            Choice((None,)),
+            Interval(int, 0),
+            Instance((np.random.Generator, np.random.RandomState), "a numpy generator"),
+        ),
+    }
+
+    def __init__(self, kinds: Mapping[Any, str] | None = None, random_state: RandomState = None) -> None:
+        self.kinds = kinds
+        self.random_state = random_state
+
+    def _learn(self, encoded: EncodedTable, layout: Layout, seed: int) -> None:  # noqa: ARG002
+        learned = [
+            _histogram(span, encoded.codes[:, j], encoded.alphas[:, j]) for j, span in enumerate(layout.spans)
+        ]
+        self.frequencies_ = [frequencies for frequencies, _ in learned]
+        self.cells_ = [cells for _, cells in learned]
+
+    def _draw(self, n_samples: int, seed: int) -> EncodedTable:
+        return drawn_in_blocks(self._draw_block, n_samples, seed)
+
+    def _draw_block(self, n_samples: int, rng: np.random.Generator) -> EncodedTable:
+        spans = self.codec_.layout_.spans
+        codes = np.zeros((n_samples, len(spans)), dtype=np.int32)
+        alphas = np.zeros((n_samples, len(spans)))
+        for j, span in enumerate(spans):
+            codes[:, j] = rng.choice(span.n_codes, n_samples, p=self.frequencies_[j])
+            alphas[:, j] = np.where(span.n_levels[codes[:, j]] == ATOM, 0.0, rng.uniform(-1, 1, n_samples))
+            for code, shares in self.cells_[j].items():
+                members = codes[:, j] == code
+                cells = rng.choice(len(shares), int(members.sum()), p=shares)
+                alphas[members, j] = (cells + 0.5) / len(shares) * 2 - 1
+        return EncodedTable(codes, alphas)
+
+    def _state(self) -> State:
+        arrays = {f"{j}.frequencies": values for j, values in enumerate(self.frequencies_)}
+        for j, cells in enumerate(self.cells_):
+            arrays |= {f"{j}.cells.{code}": shares for code, shares in cells.items()}
+        return {}, arrays
+
+    def _restore(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:  # noqa: ARG002
+        frequencies, cells = [], []
+        for j, span in enumerate(self.codec_.layout_.spans):
+            frequencies.append(_shares(arrays, f"{j}.frequencies", span.n_codes))
+            groups = np.flatnonzero(span.n_levels > ATOM).tolist()
+            cells.append({c: _shares(arrays, f"{j}.cells.{c}", int(span.n_levels[c])) for c in groups})
+        self.frequencies_, self.cells_ = frequencies, cells
+
+
+def _histogram(
+    span: Span, codes: NDArray[np.int32], alphas: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]:
+    """Count the codes of one column and, inside a group, its members; shares sum to 1."""
+    frequencies = np.bincount(codes, minlength=span.n_codes) / len(codes)
+    cells = {}
+    for code in np.flatnonzero(span.n_levels > ATOM).tolist():
+        n_levels = int(span.n_levels[code])
+        inside = (alphas[codes == code] + 1) / 2 * n_levels
+        counts = np.bincount(np.clip(inside.astype(np.int64), 0, n_levels - 1), minlength=n_levels)
+        cells[code] = counts / counts.sum() if counts.any() else np.full(n_levels, 1 / n_levels)
+    return frequencies, cells
+
+
+def _shares(arrays: dict[str, NDArray[Any]], name: str, size: int) -> NDArray[np.float64]:
+    """Take a distribution out of a model file or refuse it."""
+    shares = arrays.get(name)
+    if shares is None or shares.shape != (size,) or shares.dtype != np.float64:
+        raise ModelFileError(f"is damaged: it has no {name!r} of {size} numbers.")
+    if shares.min(initial=0) < 0 or abs(shares.sum() - 1) > 1e-6:
+        raise ModelFileError(f"is damaged: {name!r} is no distribution.")
+    return shares
