@@ -1,0 +1,363 @@
+"""The command line: thin commands around the library.
+
+Data goes to standard output or a file, everything else to standard error, progress bars
+only to a terminal. Exit codes: 0 done, 1 failure (``Error: ...``), 2 usage, 3 a
+``--fail-if`` gate was met, 130 interrupted. Files appear complete or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from synthgan import __version__
+from synthgan.errors import SynthganError, suggestion
+
+__all__ = ["main"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_MODELS = ("tabular-gan", "independent")
+_GATE = re.compile(r"\s*(\w+)\s*(<=|>=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<": lambda value, bound: value < bound,
+    "<=": lambda value, bound: value <= bound,
+    ">": lambda value, bound: value > bound,
+    ">=": lambda value, bound: value >= bound,
+}
+
+
+class _Commands(click.Group):
+    """A group whose commands end in one line and an exit code, never in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except BrokenPipeError:
+                raise  # click ends quietly when the reader of a pipe has gone
+            except (SynthganError, OSError) as error:
+                raise click.ClickException(str(error)) from error
+            except KeyboardInterrupt:
+                click.echo("Interrupted.", err=True)
+                raise click.exceptions.Exit(130) from None
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+def _say(text: str, quiet: bool) -> None:
+    """Tell how the work goes; never on standard output, which is for data."""
+    if not quiet:
+        click.echo(text, err=True)
+
+
+def _bars(quiet: bool) -> bool:
+    return not quiet and sys.stderr.isatty()
+
+
+def _kinds(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
+    """Read ``column=kind`` pairs; the column may itself hold an equals sign."""
+    pairs = [value.rpartition("=") for value in values]
+    for value, (column, equals, kind) in zip(values, pairs, strict=True):
+        if not (column and equals and kind):
+            raise click.BadParameter(f"must look like column=kind. Got {value!r}.")
+    return {column: kind for column, _, kind in pairs} or None
+
+
+def _gates(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str, float]]:
+    """Read conditions such as ``c2st_gbm>0.6``."""
+    found = [(value, _GATE.fullmatch(value)) for value in values]
+    for value, match in found:
+        if match is None:
+            raise click.BadParameter(f"must look like 'c2st_gbm>0.6'. Got {value!r}.")
+    return [(match[1], match[2], float(match[3])) for _, match in found if match]
+
+
+_quiet = click.option("-q", "--quiet", is_flag=True, help="No messages and no progress bars.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable result on standard output.")
+_kind_option = click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    callback=_kinds,
+    metavar="COLUMN=KIND",
+    help="Treat a column as numerical, categorical, boolean, datetime, timedelta, identifier or constant. "
+    "Repeat for more columns.",
+)
+_max_seconds = click.option("--max-seconds", type=float, help="Time budget of the training.")
+
+
+def _seed(help_text: str, default: int | None = None) -> Callable[[Command], Command]:
+    return click.option("--seed", type=int, default=default, show_default=default is not None, help=help_text)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="synthgan")
+def main() -> None:
+    """Learn a table, make synthetic rows from it, and measure how good they are.
+
+    \b
+    synthgan demo
+    synthgan fit real.csv -o model.synthgan
+    synthgan sample model.synthgan -n 1000 -o synthetic.csv
+    synthgan evaluate --real real.csv --synthetic synthetic.csv --html report.html
+    """
+
+
+@main.command()
+@click.argument("data", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, help="The model file to write, such as model.synthgan.")
+@click.option("--model", type=click.Choice(_MODELS), default="tabular-gan", show_default=True)
+@_max_seconds
+@_kind_option
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@_seed("Makes the result reproducible.")
+@_as_json
+@_quiet
+def fit(
+    data: tuple[str, ...],
+    output: str,
+    model: str,
+    max_seconds: float | None,
+    kinds: dict[str, str] | None,
+    device: str,
+    seed: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Learn the table in DATA and write a model file.
+
+    DATA is one or more .csv, .csv.gz, .parquet, .feather or .arrow files with the same
+    columns, a pattern such as 'part-*.parquet', or - for CSV on standard input.
+
+    \b
+    synthgan fit real.csv -o model.synthgan --seed 0
+    synthgan fit real.parquet -o model.synthgan --max-seconds 60 --kind zip=categorical
+    """
+    from synthgan.io import check_destination, read_table
+
+    if output == "-":
+        raise click.UsageError("A model cannot be written to standard output. Give -o a file name.")
+    if model == "independent" and max_seconds is not None:
+        raise click.UsageError("--max-seconds has no effect on --model independent, which takes no training.")
+    check_destination(output)
+    frame = read_table(list(data))
+    _say(f"Fitting {model} to {len(frame):,} rows and {len(frame.columns)} columns ...", quiet)
+    start = time.monotonic()
+    estimator = _new_model(model, kinds, seed, max_seconds=max_seconds, device=device, verbose=_bars(quiet))
+    estimator.fit(frame).save(output)
+    seconds = time.monotonic() - start
+    _say(f"Wrote {output} after {seconds:.0f} s.", quiet)
+    if as_json:
+        facts = {"model": output, "estimator": model, "n_rows": len(frame), "n_columns": len(frame.columns)}
+        click.echo(json.dumps({**facts, "seed": estimator.seed_, "seconds": round(seconds, 3)}))
+
+
+def _new_model(model: str, kinds: dict[str, str] | None, seed: int | None, **training: Any) -> Any:
+    """Construct a model; only one that trains takes the training options."""
+    import synthgan
+
+    if model == "independent":
+        return synthgan.IndependentSynthesizer(kinds=kinds, random_state=seed)
+    return synthgan.TabularGAN(kinds=kinds, random_state=seed, **training)
+
+
+@main.command()
+@click.argument("model")
+@click.option("-n", "--rows", type=int, required=True, help="How many rows to make.")
+@click.option("-o", "--output", default="-", show_default=True, help="A table file, or - for CSV on stdout.")
+@click.option("--n-passes", type=int, help="Passes per row: 1 is fastest, more are more faithful.")
+@_seed("Makes the rows reproducible.")
+@_quiet
+def sample(model: str, rows: int, output: str, n_passes: int | None, seed: int | None, quiet: bool) -> None:
+    """Make synthetic rows from the file MODEL.
+
+    The output has the columns and types of the table that the model was fitted to. Its
+    format follows the extension: .csv, .csv.gz, .parquet, .feather or .arrow.
+
+    \b
+    synthgan sample model.synthgan -n 1000 -o synthetic.parquet
+    synthgan sample model.synthgan -n 5 --seed 1 | column -s, -t
+    """
+    from synthgan.io import check_destination, write_table
+    from synthgan.synthesizers.archive import load, read_manifest
+
+    if n_passes is not None and read_manifest(model)["estimator"] == "independent":
+        raise click.UsageError("--n-passes has no effect on an independent model.")
+    check_destination(output, table=True)
+    options = {} if n_passes is None else {"n_passes": n_passes}
+    frame = load(model).sample(rows, random_state=seed, **options)
+    write_table(frame, output)
+    if output != "-":
+        _say(f"Wrote {len(frame):,} rows to {output}.", quiet)
+
+
+@main.command()
+@click.option("--real", required=True, help="The table that the model was fitted to.")
+@click.option("--synthetic", required=True, help="The table that it made.")
+@click.option("--holdout", help="Real rows that the model has not seen: the reference for every figure.")
+@click.option("--target", help="The column that a classifier or regressor is going to predict.")
+@_kind_option
+@click.option("--html", help="Write a report with plots to this file.")
+@click.option(
+    "--fail-if",
+    "gates",
+    multiple=True,
+    callback=_gates,
+    metavar="CONDITION",
+    help="Exit with code 3 if a metric meets this, such as 'c2st_gbm>0.6'. Repeat for more gates.",
+)
+@_seed("Seed of folds, samples and classifiers.", default=0)
+@_as_json
+@_quiet
+def evaluate(
+    real: str,
+    synthetic: str,
+    holdout: str | None,
+    target: str | None,
+    kinds: dict[str, str] | None,
+    html: str | None,
+    gates: list[tuple[str, str, float]],
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure how close a synthetic table is to the real one, and how useful.
+
+    Prints a table of metrics, each with its ceiling (another real sample) and its floor
+    (columns without any relation).
+
+    \b
+    synthgan evaluate --real real.csv --synthetic synthetic.csv
+    synthgan evaluate --real train.parquet --synthetic synthetic.parquet \\
+        --holdout test.parquet --target income --html report.html --fail-if 'c2st_gbm>0.6'
+    """
+    from synthgan.evaluation import evaluate as compare
+    from synthgan.evaluation.metrics import METRICS
+    from synthgan.io import check_destination, read_table
+
+    for metric, _, _ in gates:
+        if metric not in METRICS:
+            raise click.UsageError(
+                f"--fail-if: there is no metric {metric!r}.{suggestion(metric, METRICS)} "
+                f"Metrics: {', '.join(METRICS)}."
+            )
+    if html is not None:
+        check_destination(html)
+    report = compare(
+        read_table(real),
+        read_table(synthetic),
+        holdout=None if holdout is None else read_table(holdout),
+        target=target,
+        kinds=kinds,
+        random_state=seed,
+        progress=_bars(quiet),
+    )
+    click.echo(report.to_json() if as_json else str(report))
+    if html is not None:
+        report.to_html(html)
+        _say(f"Wrote {html}.", quiet)
+    if failed := [gate for gate in gates if _met(report[gate[0]], gate)]:
+        for name, sign, bound in failed:
+            click.echo(f"Gate: {name} is {report[name]:.4g}, which is {sign} {bound:g}.", err=True)
+        raise click.exceptions.Exit(3)
+
+
+def _met(value: float, gate: tuple[str, str, float]) -> bool:
+    """Compare a metric with a gate; one that was not computed cannot be passed."""
+    name, sign, bound = gate
+    if value != value:  # NaN
+        raise click.ClickException(
+            f"--fail-if {name}{sign}{bound:g}: {name} was not computed. Give --holdout and --target."
+        )
+    return _COMPARE[sign](value, bound)
+
+
+@main.command()
+@click.argument("model")
+@_as_json
+def inspect(model: str, as_json: bool) -> None:
+    """Show what the file MODEL holds, without loading the model.
+
+    \b
+    synthgan inspect model.synthgan
+    synthgan inspect model.synthgan --json
+    """
+    from synthgan.synthesizers.archive import read_manifest
+
+    manifest = read_manifest(model)
+    with Path(model).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if as_json:
+        click.echo(json.dumps({"sha256": digest, **manifest}, indent=1, sort_keys=True))
+        return
+    for line in _description(model, digest, manifest):
+        click.echo("".join(c if c.isprintable() else "?" for c in line))
+
+
+def _description(model: str, digest: str, manifest: dict[str, Any]) -> list[str]:
+    train, versions = manifest["train"], manifest["versions"]
+    params = {name: value for name, value in manifest["params"].items() if value is not None}
+    columns = [(str(column["name"]), str(column["kind"])) for column in manifest["columns"]]
+    width = max((len(name) for name, _ in columns), default=0)
+    return [
+        f"{model}: {manifest['estimator']}, format {manifest['format_version']}",
+        f"  fitted to   {train['n_rows']:,} rows, {train['n_columns']} columns, seed {train['seed']}",
+        f"  written by  {', '.join(f'{name} {version}' for name, version in versions.items())}",
+        f"  size        {Path(model).stat().st_size:,} bytes",
+        f"  sha256      {digest}",
+        f"  parameters  {', '.join(f'{name}={value}' for name, value in params.items())}",
+        "  columns",
+        *(f"    {name:<{width}}  {kind}" for name, kind in columns),
+    ]
+
+
+@main.command()
+@click.option("-o", "--output", default="demo", show_default=True, help="The folder to write to.")
+@_max_seconds
+@_seed("Makes the result reproducible.", default=0)
+@_quiet
+def demo(output: str, max_seconds: float | None, seed: int, quiet: bool) -> None:
+    """Fit, sample and evaluate the bundled Adult census table.
+
+    Writes adult.synthgan, synthetic.parquet and report.html and prints a short table.
+    With default settings this takes a few minutes.
+    """
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    _say("Loading the bundled Adult table: 32,561 rows to learn from, 16,281 held out.", quiet)
+    from synthgan import datasets
+    from synthgan.evaluation import evaluate as compare
+    from synthgan.io import write_table
+
+    real, holdout = datasets.load_adult()
+    start = time.monotonic()
+    model = _new_model("tabular-gan", None, seed, max_seconds=max_seconds, verbose=_bars(quiet))
+    _say("1/3 Fitting TabularGAN ...", quiet)
+    model.fit(real).save(folder / "adult.synthgan")
+    fitted = time.monotonic()
+    _say(f"2/3 Fitted in {fitted - start:.0f} s. Sampling {len(real):,} rows ...", quiet)
+    synthetic = model.sample(len(real), random_state=seed)
+    write_table(synthetic, folder / "synthetic.parquet")
+    sampled = time.monotonic()
+    _say(f"3/3 Sampled in {sampled - fitted:.1f} s. Evaluating ...", quiet)
+    report = compare(
+        real, synthetic, holdout=holdout, target="income", random_state=seed, progress=_bars(quiet)
+    )
+    report.to_html(folder / "report.html", history=model.history_)
+    click.echo(str(report))
+    _say(
+        f"Wrote {folder / 'adult.synthgan'}, {folder / 'synthetic.parquet'}, {folder / 'report.html'}.", quiet
+    )
