@@ -1,0 +1,184 @@
+"""The codec of categories: categorical and boolean columns, whatever their dtype."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from synthgan.dtypes import Array, levels_array, object_keys, take, values_to_json
+from synthgan.errors import DataError
+from synthgan.layout import ATOM
+from synthgan.schema import Column
+from synthgan.transforms.ordering import level_scores
+
+__all__ = ["CategoricalCodec"]
+
+MAX_ATOMS = 128  # up to so many levels, each is an atom
+ATOM_SHARE = 0.005  # otherwise those of at least this share of the rows
+MAX_GROUP = 256
+
+Context = Sequence[tuple[NDArray[np.integer[Any]], int]]
+
+
+class CategoricalCodec:
+    """Turn one column of categories into codes and alphas, and back.
+
+    Each level of a column of few levels is an atom. In a column of many levels the
+    rare ones share codes, about sqrt(K) of them each, and alpha tells them apart: its
+    range is cut into one equal cell for each member of the group.
+
+    Parameters
+    ----------
+    column : Column
+        What the schema says about the column.
+
+    Attributes
+    ----------
+    levels_ : array of the column's dtype
+        Levels in order of code, then of cell.
+    sizes_ : int array of shape (n_codes,)
+        Members of each code, the missing value not counted.
+    has_missing_ : bool
+        Whether the last code is the missing value.
+
+    Examples
+    --------
+    >>> codec = CategoricalCodec(Column("sex", "categorical", pd.StringDtype()))
+    >>> frame = pd.Series(["F", "M", "M"], dtype="string")
+    >>> codec.fit(frame).transform(frame)
+    (array([1, 0, 0]), array([0., 0., 0.]))
+    """
+
+    levels_: Array
+    sizes_: NDArray[np.int64]
+    has_missing_: bool
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+
+    def fit(self, series: pd.Series[Any], context: Context = ()) -> CategoricalCodec:
+        """Order the levels and cut them into codes.
+
+        Parameters
+        ----------
+        series : Series
+        context : sequence of (codes, number of codes), optional
+            Other columns by which levels of one group should resemble each other.
+        """
+        index, _ = pd.factorize(object_keys(series))
+        index = np.asarray(index, dtype=np.int64)
+        self.has_missing_ = bool((index < 0).any())
+        first = np.full(int(index.max(initial=-1)) + 1, -1)
+        rows = np.flatnonzero(index >= 0)[::-1]
+        first[index[rows]] = rows
+        levels, counts = series.array.take(first), np.bincount(index[index >= 0], minlength=len(first))
+        order = _frequency_order(levels, counts)
+        is_atom = (counts >= ATOM_SHARE * len(series)) | (len(first) <= MAX_ATOMS)
+        rare = order[~is_atom[order]]
+        if len(rare) and not self._is_ordered:
+            scores = level_scores(index, len(first), context)
+            rare = rare[np.argsort(scores[rare], kind="stable")]
+        groups = _cut(len(rare))
+        self.sizes_ = np.concatenate([np.ones(int(is_atom.sum()), dtype=np.int64), groups])
+        self.levels_ = levels.take(np.concatenate([order[is_atom[order]], rare]))
+        return self
+
+    @property
+    def _is_ordered(self) -> bool:
+        return isinstance(self.column.dtype, pd.CategoricalDtype) and bool(self.column.dtype.ordered)
+
+    @property
+    def n_levels_(self) -> NDArray[np.int32]:
+        """`ATOM`, or the number of members of a group, for each code, as in `Span`."""
+        return np.concatenate([self.sizes_, [ATOM] * self.has_missing_]).astype(np.int32)
+
+    @property
+    def position_(self) -> NDArray[np.float32]:
+        """Rank of each code in [0, 1] if the categories are ordered, otherwise NaN."""
+        position = np.full(len(self.n_levels_), np.nan, dtype=np.float32)
+        if self._is_ordered and len(self.levels_):
+            rank = np.argsort(np.argsort(self.levels_.codes)) / max(len(self.levels_) - 1, 1)
+            position[: len(self.sizes_)] = np.add.reduceat(rank, self._starts) / self.sizes_
+        return position
+
+    @property
+    def _starts(self) -> NDArray[np.int64]:
+        """Position of the first level of each code."""
+        return np.cumsum(self.sizes_) - self.sizes_
+
+    def transform(self, series: pd.Series[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Encode a column.
+
+        Raises
+        ------
+        DataError
+            If it holds a level, or a missing value, that the fitted column did not.
+        """
+        level, missing = self._find(series), series.isna().to_numpy(dtype=bool)
+        unknown = int(((level < 0) & ~missing).sum())
+        if unknown:
+            raise DataError(f"Column {self.column.name!r} has {unknown:,} values that did not occur when the model "
+                            "was fitted. Remove these rows, or fit on them too.")  # fmt: skip
+        if missing.any() and not self.has_missing_:
+            raise DataError(f"Column {self.column.name!r} has {int(missing.sum()):,} missing values, "
+                            "but had none when the model was fitted. Fill them.")  # fmt: skip
+        code_of_level = np.repeat(np.arange(len(self.sizes_)), self.sizes_)
+        size_of_level = np.repeat(self.sizes_, self.sizes_)
+        member = np.arange(len(code_of_level)) - np.repeat(self._starts, self.sizes_)
+        cell = np.where(size_of_level > 1, (2 * member + 1) / size_of_level - 1, 0.0)
+        codes = np.append(code_of_level, len(self.sizes_))[level]
+        return codes, np.append(cell, 0.0)[level]
+
+    def _find(self, series: pd.Series[Any]) -> NDArray[np.int64]:
+        """Return the position of each value among the levels; -1 if missing or unknown."""
+        if isinstance(self.column.dtype, pd.CategoricalDtype):
+            table = np.full(len(self.column.dtype.categories) + 1, -1)
+            table[self.levels_.codes] = np.arange(len(self.levels_))
+            return table[series.array.codes]
+        keys = pd.Index(object_keys(pd.Series(self.levels_)))
+        return np.asarray(keys.get_indexer(pd.Index(object_keys(series))), dtype=np.int64)
+
+    def inverse_transform(self, codes: NDArray[Any], alphas: NDArray[np.float64]) -> Array:
+        """Decode to an array of the column's dtype."""
+        starts, sizes = np.append(self._starts, -1), np.append(self.sizes_, 1)
+        size = sizes[codes]
+        member = np.clip(((alphas + 1) / 2 * size).astype(np.int64), 0, size - 1)
+        return take(self.levels_, starts[codes] + member, self.column.missing)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the fitted codec in JSON."""
+        return {
+            "has_missing": self.has_missing_,
+            "sizes": self.sizes_.tolist(),
+            "levels": values_to_json(self.levels_),
+        }
+
+    @classmethod
+    def from_dict(cls, column: Column, data: dict[str, Any]) -> CategoricalCodec:
+        """Read what `to_dict` wrote."""
+        codec = cls(column)
+        codec.has_missing_ = bool(data["has_missing"])
+        codec.sizes_ = np.array(data["sizes"], dtype=np.int64)
+        codec.levels_ = levels_array(data["levels"], column.dtype)
+        return codec
+
+
+def _frequency_order(levels: Array, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the order of levels: that of the category, or by falling frequency and then by text."""
+    if isinstance(levels, pd.Categorical):
+        return np.lexsort((levels.codes, np.zeros(len(counts)) if levels.ordered else -counts))
+    text = np.array([repr(level) for level in levels], dtype=str)
+    return np.lexsort((text, -counts))
+
+
+def _cut(n_rare: int) -> NDArray[np.int64]:
+    """Return the sizes of the groups of rare levels."""
+    if n_rare == 0:
+        return np.zeros(0, dtype=np.int64)
+    n_groups = math.ceil(n_rare / min(MAX_GROUP, round(math.sqrt(n_rare))))
+    return np.diff(np.linspace(0, n_rare, n_groups + 1).astype(np.int64))

@@ -1,0 +1,174 @@
+"""The codec of number lines: numerical, datetime and timedelta columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from synthgan.dtypes import Array, Dtype, from_numbers, to_numbers
+from synthgan.errors import DataError
+from synthgan.layout import ATOM, CONTINUOUS
+from synthgan.schema import Column
+from synthgan.seeding import stream
+from synthgan.transforms.gaussian import GaussianCodes, fit_gaussian_codes
+from synthgan.transforms.grid import Grid, IntegerGrid, grid_from_dict, make_grid
+from synthgan.transforms.modes import QuantileCodes, choose_atoms, fit_quantile_codes
+
+__all__ = ["NumericCodec"]
+
+
+class NumericCodec:
+    """Turn one column of numbers or times into codes and alphas, and back.
+
+    Parameters
+    ----------
+    column : Column
+        What the schema says about the column.
+    max_modes : int >= 1
+        Most modes besides the atoms, and most atoms in a column of many values.
+    modes : "quantile" or "gaussian"
+    seed : int
+        Source of the draws of Gaussian modes.
+
+    Attributes
+    ----------
+    grid_ : IntegerGrid, FloatGrid or None
+        Coordinates of the values; None if all values were missing.
+    codes_ : QuantileCodes, GaussianCodes or None
+    has_missing_ : bool
+        Whether the last code is the missing value.
+
+    Examples
+    --------
+    >>> codec = NumericCodec(Column("age", "numerical", np.dtype("int64"))).fit(pd.Series([20, 30, 30, 50]))
+    >>> codec.transform(pd.Series([30, 50]))
+    (array([1, 2]), array([0., 0.]))
+    >>> codec.inverse_transform(np.array([2, 0]), np.zeros(2))
+    array([50, 20])
+    """
+
+    grid_: Grid | None
+    codes_: QuantileCodes | GaussianCodes | None
+    has_missing_: bool
+
+    def __init__(self, column: Column, max_modes: int = 50, modes: str = "quantile", seed: int = 0) -> None:
+        self.column = column
+        self.max_modes = max_modes
+        self.modes = modes
+        self.seed = seed
+
+    def fit(self, series: pd.Series[Any]) -> NumericCodec:
+        """Find atoms and modes."""
+        values, missing = to_numbers(series)
+        self.has_missing_ = bool(missing.any())
+        self.grid_, self.codes_ = None, None
+        distinct, counts = np.unique(values[~missing] if self.has_missing_ else values, return_counts=True)
+        if len(distinct) == 0:
+            return self
+        self.grid_ = make_grid(distinct, _precision(self.column.dtype))
+        x = self.grid_.index(distinct)
+        is_atom = choose_atoms(counts, self.max_modes)
+        if self.modes == "gaussian":
+            self.codes_ = fit_gaussian_codes(x, counts, is_atom, self.max_modes, stream(self.seed, "mixture"))
+        else:
+            self.codes_ = fit_quantile_codes(x, counts, is_atom, self.max_modes)
+        return self
+
+    @property
+    def n_levels_(self) -> NDArray[np.int32]:
+        """`ATOM` or `CONTINUOUS` for each code, as in `Span`."""
+        own = [] if self.codes_ is None else np.where(self.codes_.mode < 0, ATOM, CONTINUOUS)
+        return np.concatenate([own, [ATOM] * self.has_missing_]).astype(np.int32)
+
+    @property
+    def position_(self) -> NDArray[np.float32]:
+        """Rank of each code in [0, 1]; NaN for the missing value."""
+        n_codes = 0 if self.codes_ is None else len(self.codes_)
+        return np.concatenate([np.linspace(0, 1, n_codes), [np.nan] * self.has_missing_]).astype(np.float32)
+
+    def transform(self, series: pd.Series[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Encode a column; values outside the fitted range become its bounds.
+
+        Raises
+        ------
+        DataError
+            If a value is missing but none was when the codec was fitted, or the other way round.
+        """
+        values, missing = to_numbers(series)
+        if missing.any() and not self.has_missing_:
+            raise DataError(f"Column {self.column.name!r} has {int(missing.sum()):,} missing values, "
+                            "but had none when the model was fitted. Fill them.")  # fmt: skip
+        if self.grid_ is None or self.codes_ is None:
+            if not missing.all():
+                raise DataError(
+                    f"Column {self.column.name!r} had no observed value when the model was fitted."
+                )
+            return np.zeros(len(values), dtype=np.int64), np.zeros(len(values))
+        x = self.grid_.index(values)
+        if isinstance(self.codes_, GaussianCodes):
+            codes, alphas = self.codes_.encode(x, stream(self.seed, "posterior"))
+        else:
+            codes, alphas = self.codes_.encode(x)
+        codes[missing], alphas[missing] = len(self.codes_), 0.0
+        return codes, alphas
+
+    def decode(
+        self, codes: NDArray[Any], alphas: NDArray[np.float64]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Decode to plain numbers and the mask of missing values."""
+        if self.grid_ is None or self.codes_ is None:
+            return np.zeros(len(codes), dtype=np.int64), np.ones(len(codes), dtype=bool)
+        missing = codes >= len(self.codes_)
+        index = self.codes_.decode(np.minimum(codes, len(self.codes_) - 1), alphas)
+        return self._round(self.grid_.value(index)), missing
+
+    def inverse_transform(self, codes: NDArray[Any], alphas: NDArray[np.float64]) -> Array:
+        """Decode to an array of the column's dtype."""
+        return from_numbers(*self.decode(codes, alphas), self.column.dtype)
+
+    def snap(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Move plain numbers to the nearest ones that the column can hold."""
+        return values if self.grid_ is None else self._round(self.grid_.value(self.grid_.index(values)))
+
+    def _round(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Round floats to the precision of the column, so that equal values are equal before they are stored."""
+        precision = _precision(self.column.dtype)
+        return (
+            values.astype(precision).astype(np.float64)
+            if precision is not np.float64 and values.dtype.kind == "f"
+            else values
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the fitted codec in JSON."""
+        if self.grid_ is None or self.codes_ is None:
+            return {"has_missing": self.has_missing_, "grid": None, "codes": None}
+        return {
+            "has_missing": self.has_missing_,
+            "grid": self.grid_.to_dict(),
+            "codes": self.codes_.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(
+        cls, column: Column, data: dict[str, Any], modes: str = "quantile", seed: int = 0
+    ) -> NumericCodec:
+        """Read what `to_dict` wrote."""
+        codec = cls(column, modes=modes, seed=seed)
+        codec.has_missing_, codec.grid_, codec.codes_ = bool(data["has_missing"]), None, None
+        if data["grid"] is not None:
+            codec.grid_ = grid_from_dict(data["grid"])
+            dtype = np.uint64 if isinstance(codec.grid_, IntegerGrid) else np.float64
+            reader = GaussianCodes if modes == "gaussian" else QuantileCodes
+            codec.codes_ = reader.from_dict(data["codes"], dtype)
+        return codec
+
+
+def _precision(dtype: Dtype) -> type[np.floating[Any]]:
+    """Return the float type of a column; float64 for everything that is no narrow float."""
+    plain = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", np.dtype("float64"))
+    narrow: dict[str, type[np.floating[Any]]] = {"float16": np.float16, "float32": np.float32}
+    return narrow.get(plain.name, np.float64)

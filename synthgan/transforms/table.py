@@ -1,0 +1,288 @@
+"""The codec of a table: one column codec each, and the relations between columns."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from synthgan.dtypes import Array, from_numbers, to_numbers
+from synthgan.errors import DataError
+from synthgan.layout import ATOM, EncodedTable, Layout, Span
+from synthgan.params import Choice, Interval, check_parameters
+from synthgan.schema import Column, Schema, table
+from synthgan.transforms.categorical import MAX_ATOMS, CategoricalCodec
+from synthgan.transforms.generated import ConstantCodec, IdentifierCodec
+from synthgan.transforms.numeric import NumericCodec
+from synthgan.transforms.relations import find_relations, sample_rows
+
+__all__ = ["TableCodec"]
+
+Codec = NumericCodec | CategoricalCodec
+Generator = ConstantCodec | IdentifierCodec
+
+_NUMERIC = ("numerical", "datetime", "timedelta")
+_GENERATED = {"constant": ConstantCodec, "identifier": IdentifierCodec}
+_RULES = {
+    "max_modes": (Interval(int, 1),),
+    "modes": (Choice(("quantile", "gaussian")),),
+    "random_state": (Interval(int, 0),),
+}
+
+
+class TableCodec:
+    """Turn a table into codes and alphas, and back.
+
+    Parameters
+    ----------
+    schema : Schema
+    max_modes : int, default 50
+        Most modes of a column of numbers.
+    modes : {"quantile", "gaussian"}, default "quantile"
+        Intervals of equal mass, or the components of a Gaussian mixture.
+    random_state : int, default 0
+        Seed of the mixture fits and of the draws of Gaussian modes.
+
+    Attributes
+    ----------
+    layout_ : Layout
+        One span for each column that is neither constant nor an identifier.
+    codecs_ : dict
+        Fitted codec of each column by name.
+    relations_ : dict
+        For a column that often repeats earlier ones, their names; each is one more
+        code of the column, after those of its codec.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"age": [31, 50, 31], "sex": ["F", "M", "M"], "year": 2026})
+    >>> codec = TableCodec(Schema.infer(frame)).fit(frame)
+    >>> codec.layout_.columns, codec.layout_.width
+    (['age', 'sex'], 4)
+    >>> codec.inverse_transform(codec.transform(frame)).equals(frame)
+    True
+    """
+
+    layout_: Layout
+    codecs_: dict[Hashable, Codec | Generator]
+    relations_: dict[Hashable, list[Hashable]]
+
+    def __init__(
+        self, schema: Schema, *, max_modes: int = 50, modes: str = "quantile", random_state: int = 0
+    ) -> None:
+        self.schema = schema
+        self.max_modes = max_modes
+        self.modes = modes
+        self.random_state = random_state
+
+    def fit(self, frame: pd.DataFrame) -> TableCodec:
+        """Fit a codec for each column, then look for relations.
+
+        Raises
+        ------
+        DataError
+            If the frame does not follow the schema.
+        """
+        check_parameters("TableCodec", vars(self), _RULES)
+        frame = self.schema.check(frame)
+        self.codecs_ = {}
+        wide = []
+        for position, column in enumerate(self.schema):
+            codec = self._new_codec(column, position)
+            self.codecs_[column.name] = codec
+            series = frame.iloc[:, position]
+            if isinstance(codec, CategoricalCodec) and series.nunique() > MAX_ATOMS:
+                wide.append((codec, series))
+            else:
+                codec.fit(series)
+        if wide:
+            context = self._context(frame, [codec.column.name for codec, _ in wide])
+            for codec, series in wide:
+                codec.fit(series, context)
+        self._find_relations(frame)
+        self._lay_out()
+        return self
+
+    def _new_codec(self, column: Column, position: int) -> Codec | Generator:
+        """Choose the codec of a column."""
+        if column.kind == "constant":
+            return ConstantCodec(column)
+        if column.kind == "identifier":
+            return IdentifierCodec(column, position)
+        if column.kind in _NUMERIC:
+            return NumericCodec(column, self.max_modes, self.modes, self.random_state)
+        return CategoricalCodec(column)
+
+    def _context(self, frame: pd.DataFrame, without: list[Hashable]) -> list[tuple[NDArray[Any], int]]:
+        """Encode the columns of few codes, by which the levels of the others are put in order."""
+        context = []
+        for column in self._modelled():
+            if column.name not in without:
+                codec = self._codec(column)
+                context.append((codec.transform(frame[column.name])[0], len(codec.n_levels_)))
+        return context
+
+    def _modelled(self) -> list[Column]:
+        return [column for column in self.schema if column.kind not in _GENERATED]
+
+    def _codec(self, column: Column) -> Any:
+        return self.codecs_[column.name]
+
+    def _find_relations(self, frame: pd.DataFrame) -> None:
+        columns = [column for column in self.schema if column.kind in _NUMERIC]
+        some = frame.iloc[sample_rows(len(frame), len(columns))]
+        values = [to_numbers(some[column.name])[0] for column in columns]
+        loose = [self._is_loose(column, some[column.name]) for column in columns]
+        groups = [_meaning(column, v.dtype.kind) for column, v in zip(columns, values, strict=True)]
+        found = find_relations(values, loose, groups)
+        self.relations_ = {column.name: [columns[k].name for k in ks]
+                           for column, ks in zip(columns, found, strict=True) if ks}  # fmt: skip
+
+    def _is_loose(self, column: Column, series: pd.Series[Any]) -> NDArray[np.bool_]:
+        """Tell where a value is neither missing nor an atom."""
+        codec = self._codec(column)
+        codes, _ = codec.transform(series)
+        is_loose: NDArray[np.bool_] = codec.n_levels_[codes] != ATOM
+        return is_loose
+
+    def _lay_out(self) -> None:
+        spans = []
+        for column in self._modelled():
+            codec, n_relations = self._codec(column), len(self.relations_.get(column.name, []))
+            n_levels = np.append(codec.n_levels_, np.full(n_relations, ATOM)).astype(np.int32)
+            position = np.append(codec.position_, np.full(n_relations, np.nan)).astype(np.float32)
+            spans.append(Span(column.name, n_levels, position))
+        self.layout_ = Layout.of(spans)
+
+    def transform(self, frame: pd.DataFrame) -> EncodedTable:
+        """Encode a table that follows the schema.
+
+        Raises
+        ------
+        DataError
+            If it does not, or holds categories or missing values that the fitted table did not.
+        """
+        frame = self.schema.check(frame)
+        codes = np.zeros((len(frame), len(self.layout_)), dtype=np.int32)
+        alphas = np.zeros((len(frame), len(self.layout_)))
+        for j, column in enumerate(self._modelled()):
+            series = frame[column.name]
+            code, alpha = self._codec(column).transform(series)
+            if column.name in self.relations_:
+                self._mark_relations(column, frame, code, alpha)
+            codes[:, j], alphas[:, j] = code, alpha
+        return EncodedTable(codes, alphas)
+
+    def _mark_relations(
+        self, column: Column, frame: pd.DataFrame, codes: NDArray[Any], alphas: NDArray[np.float64]
+    ) -> None:
+        """Overwrite the code of rows that repeat another column's value, in place."""
+        n_levels = self._codec(column).n_levels_
+        rows = np.flatnonzero(n_levels[codes] != ATOM)
+        own, _ = to_numbers(frame[column.name].iloc[rows])
+        for r, other in enumerate(self.relations_[column.name]):
+            values, missing = to_numbers(frame[other].iloc[rows])
+            same = (values == own) & ~missing
+            codes[rows[same]], alphas[rows[same]] = len(n_levels) + r, 0.0
+            rows, own = rows[~same], own[~same]
+
+    def inverse_transform(self, encoded: EncodedTable, seed: int = 0) -> pd.DataFrame:
+        """Decode to a table with exactly the columns and dtypes of the schema.
+
+        Any codes and alphas have a decoding: codes are clipped into their span, alphas
+        into [-1, 1], NaN counts as 0.
+
+        Parameters
+        ----------
+        encoded : EncodedTable
+        seed : int
+            Source of the identifiers.
+        """
+        n_rows = len(encoded)
+        plain: dict[Hashable, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
+        decoded: dict[Hashable, Array] = {}
+        for j, span in enumerate(self.layout_.spans):
+            codec = self._codec(self.schema[span.column])
+            codes = np.clip(encoded.codes[:, j], 0, span.n_codes - 1).astype(np.int64)
+            alphas = np.clip(np.nan_to_num(encoded.alphas[:, j], nan=0.0), -1.0, 1.0)
+            if isinstance(codec, NumericCodec):
+                plain[span.column] = self._decode_numbers(codec, codes, alphas, plain)
+                decoded[span.column] = from_numbers(*plain[span.column], codec.column.dtype)
+            else:
+                decoded[span.column] = codec.inverse_transform(codes, alphas)
+        for column in self.schema:
+            if column.kind in _GENERATED:
+                decoded[column.name] = self._codec(column).generate(n_rows, seed)
+        return table([decoded[name] for name in self.schema.names], self.schema.names, n_rows)
+
+    def _decode_numbers(
+        self, codec: NumericCodec, codes: NDArray[np.int64], alphas: NDArray[np.float64],
+        plain: dict[Hashable, tuple[NDArray[Any], NDArray[np.bool_]]],
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:  # fmt: skip
+        """Decode one column, taking values of earlier ones where the code says so.
+
+        A row that repeats a missing value has no value to take: it gets the middle of the column.
+        """
+        n_own, relations = len(codec.n_levels_), self.relations_.get(codec.column.name, [])
+        middle = int(np.nanargmin(np.abs(codec.position_ - 0.5))) if relations else 0
+        values, missing = codec.decode(np.where(codes < n_own, codes, middle), alphas)
+        for r, other in enumerate(relations):
+            theirs, absent = plain[other]
+            rows = np.flatnonzero((codes == n_own + r) & ~absent)
+            values[rows] = codec.snap(theirs[rows])
+        return values, missing
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the fitted codec in JSON, columns by position."""
+        names = self.schema.names
+        return {
+            "max_modes": self.max_modes,
+            "modes": self.modes,
+            "random_state": self.random_state,
+            "columns": [self.codecs_[name].to_dict() for name in names],
+            "relations": [[names.index(k) for k in self.relations_.get(name, [])] for name in names],
+        }
+
+    @classmethod
+    def from_dict(cls, schema: Schema, data: Any) -> TableCodec:
+        """Read what `to_dict` wrote.
+
+        Raises
+        ------
+        DataError
+            If `data` does not describe a codec of this schema.
+        """
+        try:
+            codec = cls(
+                schema, max_modes=data["max_modes"], modes=data["modes"], random_state=data["random_state"]
+            )
+            names = schema.names
+            codec.codecs_ = {}
+            for position, (column, part) in enumerate(zip(schema, data["columns"], strict=True)):
+                codec.codecs_[column.name] = codec._read_codec(column, part, position)
+            codec.relations_ = {names[j]: [names[k] for k in ks]
+                                for j, ks in enumerate(data["relations"]) if ks}  # fmt: skip
+            codec._lay_out()
+        except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"The description of a table codec is malformed: {error}") from error
+        return codec
+
+    def _read_codec(self, column: Column, data: dict[str, Any], position: int) -> Codec | Generator:
+        """Read the codec of one column."""
+        if column.kind == "constant":
+            return ConstantCodec.from_dict(column, data)
+        if column.kind == "identifier":
+            return IdentifierCodec.from_dict(column, data, position)
+        if column.kind in _NUMERIC:
+            return NumericCodec.from_dict(column, data, self.modes, self.random_state)
+        return CategoricalCodec.from_dict(column, data)
+
+
+def _meaning(column: Column, plain_kind: str) -> tuple[str, str]:
+    """Say what equal plain numbers of two columns have to share to mean the same."""
+    if column.kind == "numerical":
+        return column.kind, plain_kind
+    return column.kind, str(getattr(column.dtype, "pyarrow_dtype", column.dtype))
