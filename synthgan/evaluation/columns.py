@@ -1,75 +1,55 @@
 """One column of several tables as codes over shared, sorted levels.
 
 Series enter, integer codes and the array of levels leave. A column must hold
-the same sort of values in every table (numbers, text, dates, ...); a whole
-number equals the same number stored as a float.
+the same sort of values in every table (numbers, text, dates, ...), in whatever
+dtype: a whole number equals the same number stored as a float, a category the
+same text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import infer_dtype, is_bool_dtype
 
+from synthgan.dtypes import natural_kind, object_keys, to_numbers
 from synthgan.errors import DataError
+from synthgan.schema import find_problem
 
-__all__ = ["ORDERED_KINDS", "code_column", "sort_of"]
+__all__ = ["ORDERED_KINDS", "code_column"]
 
 ORDERED_KINDS = frozenset({"numerical", "datetime", "timedelta"})
 """Kinds whose values have distances; all others are compared as categories."""
 
-_SORTS = {  # what pandas calls the values of an object column, and what a message calls them
+_ORDERED_SORTS = ("numbers", "dates", "dates with a time zone", "durations")
+_OBJECT_SORTS = {
     "string": "text",
-    "empty": "missing",
     "boolean": "booleans",
     "integer": "numbers",
     "floating": "numbers",
     "mixed-integer-float": "numbers",
-    "decimal": "numbers",
     "datetime": "dates",
     "datetime64": "dates",
     "date": "dates",
-    "timedelta": "durations",
-    "timedelta64": "durations",
 }
-
-
-def sort_of(series: pd.Series) -> str:
-    """Name the sort of values that a column holds.
-
-    >>> sort_of(pd.Series([1.5, None])), sort_of(pd.Series(["a"])), sort_of(pd.Series([None]))
-    ('numbers', 'text', 'missing')
-    """
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        return sort_of(series.cat.categories.to_series())
-    if not series.notna().any():
-        return "missing"
-    if pd.api.types.is_bool_dtype(series.dtype):
-        return "booleans"
-    if pd.api.types.is_numeric_dtype(series.dtype):
-        return "numbers"
-    if isinstance(series.dtype, pd.DatetimeTZDtype):
-        return "dates with a time zone"
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        return "dates"
-    if pd.api.types.is_timedelta64_dtype(series.dtype):
-        return "durations"
-    return _SORTS.get(pd.api.types.infer_dtype(series, skipna=True), "mixed values")
+"""What pandas calls the values of an object column, and what a message calls them."""
 
 
 def code_column(
-    columns: Sequence[pd.Series], name: Hashable, kind: str, roles: Sequence[str]
-) -> tuple[list[NDArray[np.int32]], NDArray[np.generic]]:
+    columns: Sequence[pd.Series[Any]], kind: str, roles: Sequence[str]
+) -> tuple[list[NDArray[np.int32]], NDArray[Any]]:
     """Code one column of several tables over shared levels.
 
     Parameters
     ----------
     columns : sequence of Series
         The column in each table, the real one first.
-    name, kind : str
-        For messages; an ordered kind needs numbers, dates or durations.
+    kind : str
+        An ordered kind needs numbers, dates or durations.
     roles : sequence of str
         What the messages call the tables.
 
@@ -83,95 +63,111 @@ def code_column(
     Raises
     ------
     DataError
-        If the sorts of values differ, or a value is infinite.
+        If the sorts of values differ, or a value cannot be compared.
+
+    Examples
+    --------
+    >>> codes, levels = code_column([pd.Series([2, 1]), pd.Series([3.0, None])], "numerical", "ab")
+    >>> [c.tolist() for c in codes], levels.tolist()
+    ([[1, 0], [2, -1]], [1.0, 2.0, 3.0])
     """
-    sorts = [sort_of(column) for column in columns]
-    known = [
-        (sort, role, column)
-        for sort, role, column in zip(sorts, roles, columns, strict=False)
-        if sort != "missing"
-    ]
-    for sort, role, column in known[1:]:
-        first, where, model = known[0]
-        if sort != first:
-            raise DataError(
-                f"Column {name!r} holds {first} in {where} (dtype {model.dtype}) but {sort} in {role} "
-                f"(dtype {column.dtype}). Convert it in one of them."
-            )
-    sort = known[0][0] if known else "missing"
-    if kind in ORDERED_KINDS and sort not in (
-        "numbers",
-        "dates",
-        "dates with a time zone",
-        "durations",
-        "missing",
-    ):
-        raise DataError(
-            f"Column {name!r} is {kind} but holds {sort} (dtype {columns[0].dtype}). Declare it categorical."
-        )
-    masks = [column.notna().to_numpy() for column in columns]
-    observed = [column[mask] for column, mask in zip(columns, masks, strict=True)]
-    if sort in ("text", "booleans", "mixed values"):
-        parts, levels = _code_objects(observed)
-    else:
-        parts, levels = _code_numbers([_plain(part, sort) for part in observed], name, roles)
+    for column, role in zip(columns, roles, strict=False):
+        problem = find_problem(column)
+        if problem:
+            raise DataError(f"Column {column.name!r} of {role} {problem}")
+    read = [_observed(column) for column in columns]
+    sort = _common_sort([sort for _, _, sort in read], columns, roles)
+    if kind in ORDERED_KINDS and sort not in (*_ORDERED_SORTS, "missing"):
+        name, dtype = columns[0].name, columns[0].dtype
+        raise DataError(f"Column {name!r} is {kind} but holds {sort} (dtype {dtype}). Declare it categorical.")
+    parts = [values if sort == own else values[:0] for values, _, own in read]
+    coded, levels = _rank(parts, sort) if sort in _ORDERED_SORTS else _factorize(parts)
     codes = []
-    for mask, part in zip(masks, parts, strict=True):
-        full = np.full(len(mask), -1, dtype=np.int32)
-        full[mask] = part
+    for (_, there, _), part in zip(read, coded, strict=True):
+        full = np.full(len(there), -1, dtype=np.int32)
+        full[there] = part
         codes.append(full)
     return codes, levels
 
 
-def _plain(observed: pd.Series, sort: str) -> NDArray[np.generic]:
-    """Turn observed numbers, dates or durations into a plain numpy array."""
-    if isinstance(observed.dtype, pd.CategoricalDtype):
-        categories = _plain(observed.cat.categories.to_series(), sort)
-        return categories[observed.cat.codes.to_numpy()]
-    if not len(observed):
-        return np.empty(0, dtype={"dates": "M8[s]", "durations": "m8[s]"}.get(sort.split(" with")[0], "i8"))
-    if sort == "numbers":
-        if not pd.api.types.is_integer_dtype(observed.dtype):
-            return observed.to_numpy(dtype=np.float64)
-        beyond = (
-            pd.api.types.is_unsigned_integer_dtype(observed.dtype) and observed.max() > np.iinfo(np.int64).max
-        )
-        return observed.to_numpy(dtype=np.uint64 if beyond else np.int64)
-    if sort == "durations":
-        return pd.to_timedelta(observed).to_numpy()
-    dates = pd.to_datetime(observed, utc=sort.endswith("zone"))
-    return (dates.dt.tz_localize(None) if sort.endswith("zone") else dates).to_numpy()
-
-
-def _code_numbers(
-    parts: list[NDArray[np.generic]], name: Hashable, roles: Sequence[str]
-) -> tuple[list[NDArray[np.intp]], NDArray[np.generic]]:
-    """Code plain arrays by the rank of their values."""
-    for part, role in zip(parts, roles, strict=False):
-        infinite = 0 if part.dtype.kind != "f" else int(np.isinf(part.astype(np.float64)).sum())
-        if infinite:
+def _common_sort(sorts: Sequence[str], columns: Sequence[pd.Series[Any]], roles: Sequence[str]) -> str:
+    """Give the sort of values that all tables hold, "missing" if none holds any."""
+    known = [place for place, sort in enumerate(sorts) if sort != "missing"]
+    for place in known[1:]:
+        first = known[0]
+        if sorts[place] != sorts[first]:
             raise DataError(
-                f"Column {name!r} of {role} must be finite. It holds {infinite} infinite values. "
-                "Replace them with missing values or with bounds."
+                f"Column {columns[first].name!r} holds {sorts[first]} in {roles[first]} (dtype {columns[first].dtype}) "
+                f"but {sorts[place]} in {roles[place]} (dtype {columns[place].dtype}). Convert it in one of them."
             )
-    levels, inverse = np.unique(np.concatenate(parts), return_inverse=True)
+    return sorts[known[0]] if known else "missing"
+
+
+def _observed(column: pd.Series[Any]) -> tuple[NDArray[Any], NDArray[np.bool_], str]:
+    """Take the observed values of a column as a plain array, with their mask and their sort."""
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        codes = column.cat.codes.to_numpy()
+        values, _, sort = _observed(dtype.categories.to_series())
+        return values[codes[codes >= 0]], codes >= 0, sort if (codes >= 0).any() else "missing"
+    there = column.notna().to_numpy(dtype=bool)
+    if not there.any():
+        return np.empty(0), there, "missing"
+    if is_bool_dtype(dtype):
+        return column[there].to_numpy(dtype=object), there, "booleans"
+    kind = natural_kind(dtype)
+    if kind in ORDERED_KINDS:
+        numbers, missing = to_numbers(column)
+        return _as_time(numbers[~missing], dtype, kind), ~missing, _sort_of(dtype, kind)
+    return _plain_objects(column[there], there)
+
+
+def _plain_objects(observed: pd.Series[Any], there: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[np.bool_], str]:
+    """Take text and other objects, as numbers or dates where they are such."""
+    objects = observed.to_numpy(dtype=object)
+    sort = _OBJECT_SORTS.get(infer_dtype(objects, skipna=True), "mixed values")
+    if sort == "numbers":
+        numbers = np.array(objects.tolist())
+        return (numbers, there, sort) if numbers.dtype.kind in "iuf" else (objects, there, "mixed values")
+    if sort == "dates":
+        return pd.to_datetime(observed).to_numpy(), there, sort
+    return (object_keys(observed).to_numpy(dtype=object) if sort == "mixed values" else objects), there, sort
+
+
+def _sort_of(dtype: Any, kind: str) -> str:
+    """Name the sort of values of an ordered dtype."""
+    zone = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", None), "tz", None)
+    return {"numerical": "numbers", "timedelta": "durations"}.get(kind, "dates with a time zone" if zone else "dates")
+
+
+def _as_time(ticks: NDArray[Any], dtype: Any, kind: str) -> NDArray[Any]:
+    """Give integer ticks the unit of a time dtype, so that units can be compared; numbers stay."""
+    if kind == "numerical":
+        return ticks
+    arrow = getattr(dtype, "pyarrow_dtype", None)
+    if arrow is not None:
+        unit = {"date32[day]": "D", "date64[ms]": "ms"}.get(str(arrow)) or arrow.unit
+    else:
+        unit = dtype.unit if isinstance(dtype, pd.DatetimeTZDtype) else np.datetime_data(dtype)[0]
+    return ticks.view(f"{'M' if kind == 'datetime' else 'm'}8[{unit}]")
+
+
+def _rank(parts: list[NDArray[Any]], sort: str) -> tuple[list[NDArray[np.intp]], NDArray[Any]]:
+    """Code plain arrays by the rank of their values."""
+    filled = [part for part in parts if len(part)]
+    whole = [part for part in filled if part.dtype.kind in "iu"]
+    if sort == "numbers" and len({part.dtype.kind for part in whole}) == 2 and len(whole) == len(filled):
+        signed = any(part.min() < 0 for part in whole)  # int64 and uint64 together would become floats
+        filled = [part.astype(np.int64 if signed else np.uint64) for part in whole]
+    levels, inverse = np.unique(np.concatenate(filled), return_inverse=True)
     return np.split(inverse, np.cumsum([len(part) for part in parts])[:-1]), levels
 
 
-def _code_objects(parts: list[pd.Series]) -> tuple[list[NDArray[np.intp]], NDArray[np.generic]]:
+def _factorize(parts: list[NDArray[Any]]) -> tuple[list[NDArray[np.intp]], NDArray[Any]]:
     """Code text, booleans and other objects, levels sorted by their text."""
-    local = [_factorize(part) for part in parts]
-    union = sorted(
-        {value for _, values in local for value in values}, key=lambda v: (str(v), type(v).__name__)
-    )
+    local = [pd.factorize(part) for part in parts]
+    union = sorted({value for _, values in local for value in values}, key=str)
     place = {value: code for code, value in enumerate(union)}
     levels = np.empty(len(union), dtype=object)
     levels[:] = union
-    codes = [np.array([place[v] for v in values], dtype=np.intp)[code] for code, values in local]
-    return codes, levels
-
-
-def _factorize(part: pd.Series) -> tuple[NDArray[np.intp], list[object]]:
-    """Give codes and distinct values of one observed column, unused categories left out."""
-    codes, values = pd.factorize(part)
-    return codes, list(values.astype(object))
+    return [np.array([place[v] for v in values], dtype=np.intp)[codes] for codes, values in local], levels

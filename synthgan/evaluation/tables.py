@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from synthgan.errors import DataError, listing, suggestion
-from synthgan.evaluation.columns import ORDERED_KINDS, code_column, sort_of
+from synthgan.evaluation.columns import ORDERED_KINDS, code_column
+from synthgan.schema import Schema
 
 __all__ = ["CodedTable", "Domain", "code_tables"]
 
@@ -114,7 +116,7 @@ class CodedTable:
 def code_tables(
     real: pd.DataFrame,
     *others: pd.DataFrame,
-    kinds: Mapping[str, str] | None = None,
+    kinds: Mapping[Any, str] | None = None,
     roles: tuple[str, ...] = ("real", "synthetic", "holdout"),
 ) -> list[CodedTable]:
     """Check tables against each other and code them over shared levels.
@@ -153,13 +155,16 @@ def code_tables(
         _check_frame(frame, role)
     for frame, role in zip(others, roles[1:], strict=False):
         _check_names(real, frame, role)
-    found = _find_kinds(real, kinds)
+    found = _find_kinds(real, roles[0], kinds)
     names = tuple(name for name in real.columns if found[name] != "identifier")
     if not names:
         raise DataError(
             "Every column of real is an identifier and nothing is left to compare. Declare other kinds."
         )
-    coded = {name: code_column([frame[name] for frame in frames], name, found[name], roles) for name in names}
+    coded = {}
+    for name in names:
+        series = [frame.iloc[:, _place(frame, name)] for frame in frames]
+        coded[name] = code_column(series, found[name], roles)
     domain = Domain(names, {name: found[name] for name in names}, {name: coded[name][1] for name in names})
     tables = []
     for place in range(len(frames)):
@@ -199,18 +204,18 @@ def _check_names(real: pd.DataFrame, frame: pd.DataFrame, role: str) -> None:
         )
 
 
+def _place(frame: pd.DataFrame, name: Hashable) -> int:
+    """Find a column by its exact name, whatever hashable it is."""
+    return list(frame.columns).index(name)
+
+
 def _columns(names: list[Hashable]) -> str:
     return "1 column" if len(names) == 1 else f"{len(names)} columns"
 
 
-def _find_kinds(real: pd.DataFrame, kinds: Mapping[str, str] | None) -> dict[Hashable, str]:
-    """Stand in for `Schema.infer` until the schema exists."""
-    found: dict[Hashable, str] = {}
-    for name in real.columns:
-        sort = sort_of(real[name])
-        kind = {"numbers": "numerical", "booleans": "boolean", "durations": "timedelta"}.get(
-            sort, "categorical"
-        )
-        kind = "datetime" if sort.startswith("dates") else kind
-        found[name] = (kinds or {}).get(name, kind)
-    return found
+def _find_kinds(frame: pd.DataFrame, role: str, kinds: Mapping[Any, str] | None) -> dict[Hashable, str]:
+    """Infer the kinds of a table, and name the table in what goes wrong."""
+    try:
+        return Schema.infer(frame, kinds=kinds).kinds
+    except DataError as error:
+        raise DataError(f"{role}: {error}") from None
