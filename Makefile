@@ -25,7 +25,7 @@ clean:  ## remove the virtual environment, the demo's output and all caches
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # A stamp is newer than what it was made from; the test set-up contains the demo's.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python

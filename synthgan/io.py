@@ -15,6 +15,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from glob import glob
+from gzip import GzipFile
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +30,8 @@ from synthgan.errors import DataError, listing, suggestion
 __all__ = ["atomic_write", "check_destination", "read_table", "write_table"]
 
 _READABLE = (".csv", ".csv.gz", ".parquet", ".feather", ".arrow")
+_PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
+_EXACT_FLOATS: dict[str, Any] = {} if _PANDAS >= (3, 1) else {"float_precision": "round_trip"}
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
 
 
@@ -232,7 +235,7 @@ def _read_csv(file: str | BytesIO, name: str) -> pd.DataFrame:
             frame = pd.read_csv(
                 file,
                 dtype_backend="numpy_nullable",
-                float_precision="round_trip",
+                **_EXACT_FLOATS,
                 index_col=False,
                 low_memory=False,
             )
@@ -258,7 +261,7 @@ def _narrow(values: pd.Series[Any]) -> pd.Series[Any]:
     if kind.startswith("float") or values.isna().all():
         return values.astype("float64")
     if kind.startswith("string"):
-        return _parse_dates(values.astype("str" if pd.__version__ >= "3" else "object"))
+        return _parse_dates(values.astype("str" if _PANDAS >= (3, 0) else "object"))
     return values if values.hasnans else values.astype(kind.replace("boolean", "bool"))  # type: ignore[call-overload]
 
 
@@ -355,7 +358,8 @@ def _write_csv(frame: pd.DataFrame, file: BinaryIO) -> None:
 
 
 def _write_csv_gz(frame: pd.DataFrame, file: BinaryIO) -> None:
-    frame.to_csv(file, index=False, lineterminator="\n", compression={"method": "gzip", "mtime": 0})
+    with GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:  # no name, no clock
+        frame.to_csv(packed, index=False, lineterminator="\n")
 
 
 def _write_parquet(frame: pd.DataFrame, file: BinaryIO) -> None:
