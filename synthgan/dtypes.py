@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from pandas.api.extensions import ExtensionArray, ExtensionDtype
 from pandas.api.types import is_object_dtype
 
 from synthgan.errors import DataError
@@ -34,20 +33,38 @@ __all__ = [
     "values_to_json",
 ]
 
-Dtype = np.dtype[Any] | ExtensionDtype
-Array = NDArray[Any] | ExtensionArray
+Dtype = Any  # a numpy or pandas dtype; their stubs have no type for both
+Array = Any  # a numpy or pandas array
 
 _ARROW = {
     name: getattr(pa, name)()
-    for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-                 "float16", "float32", "float64", "bool_", "string", "large_string", "date32", "date64")
-}  # fmt: skip
+    for name in (
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+        "bool_",
+        "string",
+        "large_string",
+        "date32",
+        "date64",
+    )
+}
 _NULLABLE = {
     dtype.name: dtype
-    for dtype in (pd.Int8Dtype(), pd.Int16Dtype(), pd.Int32Dtype(), pd.Int64Dtype(), pd.UInt8Dtype(), pd.UInt16Dtype(),
-                  pd.UInt32Dtype(), pd.UInt64Dtype(), pd.Float32Dtype(), pd.Float64Dtype(), pd.BooleanDtype())
-}  # fmt: skip
-_UNITS = ("s", "ms", "us", "ns")
+    for dtype in (
+        *(pd.Int8Dtype(), pd.Int16Dtype(), pd.Int32Dtype(), pd.Int64Dtype()),
+        *(pd.UInt8Dtype(), pd.UInt16Dtype(), pd.UInt32Dtype(), pd.UInt64Dtype()),
+        *(pd.Float32Dtype(), pd.Float64Dtype(), pd.BooleanDtype()),
+    )
+}
 
 
 def natural_kind(dtype: Dtype) -> str:
@@ -105,8 +122,11 @@ def dtype_to_json(dtype: Dtype) -> dict[str, Any]:
             return _arrow_to_json(dtype.pyarrow_dtype)
         case pd.CategoricalDtype():
             levels = dtype.categories
-            return {"category": dtype_to_json(levels.dtype), "ordered": bool(dtype.ordered),
-                    "values": values_to_json(levels.array)}  # fmt: skip
+            return {
+                "category": dtype_to_json(levels.dtype),
+                "ordered": bool(dtype.ordered),
+                "values": values_to_json(levels.array),
+            }
         case pd.StringDtype():
             return {"string": dtype.storage, "missing": "NA" if dtype.na_value is pd.NA else "nan"}
         case pd.DatetimeTZDtype():
@@ -115,7 +135,11 @@ def dtype_to_json(dtype: Dtype) -> dict[str, Any]:
             return {"interval": dtype_to_json(dtype.subtype), "closed": dtype.closed}
         case pd.PeriodDtype():
             return {"period": dtype.freq.freqstr}
-    return {"nullable": dtype.name} if dtype.name in _NULLABLE else {"numpy": dtype.name}
+    return (
+        {"nullable": dtype.name}
+        if dtype.name in _NULLABLE
+        else {"numpy": dtype.name if dtype.isnative else dtype.str}
+    )
 
 
 def _arrow_to_json(dtype: pa.DataType) -> dict[str, Any]:
@@ -147,9 +171,7 @@ def dtype_from_json(data: Any) -> Dtype:
             case "nullable":
                 return _NULLABLE[data["nullable"]]
             case "string" if data["string"] in ("python", "pyarrow"):
-                return pd.StringDtype(
-                    data["string"], na_value={"NA": pd.NA, "nan": math.nan}[data["missing"]]
-                )
+                return _string_from_json(data["string"], data["missing"])
             case "datetime":
                 return pd.DatetimeTZDtype(data["datetime"], data["tz"])
             case "interval":
@@ -162,6 +184,13 @@ def dtype_from_json(data: Any) -> Dtype:
             case "arrow":
                 return pd.ArrowDtype(_arrow_from_json(data))
     raise DataError("A dtype in the schema is malformed or unknown to this version.")
+
+
+def _string_from_json(storage: Literal["python", "pyarrow"], missing: str) -> Dtype:
+    """Read a string dtype; pandas before 2.3 knows only those with NA."""
+    if missing == "NA":
+        return pd.StringDtype(storage)
+    return pd.StringDtype(storage, na_value={"nan": math.nan}[missing])
 
 
 def _numpy_from_json(name: str) -> np.dtype[Any]:
@@ -222,7 +251,7 @@ def object_keys(series: pd.Series[Any]) -> pd.Series[Any]:
     """Make values of an object column comparable where 1, 1.0 and True must stay apart.
 
     >>> object_keys(pd.Series([1, True, "a"], dtype=object)).tolist()
-    ["int 1", "bool True", "str 'a'"]
+    ['int 1', 'bool True', "str 'a'"]
     >>> object_keys(pd.Series(["a", None], dtype=object)).tolist()
     ['a', None]
     """
@@ -275,8 +304,10 @@ def from_numbers(values: NDArray[Any], missing: NDArray[np.bool_], dtype: Dtype)
     if isinstance(dtype, pd.DatetimeTZDtype) or dtype.kind in "Mm":
         return _times_from_numbers(values, missing, dtype)
     if isinstance(dtype, np.dtype):
-        plain: Array = values.astype(dtype)
-        return np.where(missing, dtype.type(np.nan), plain) if missing.any() else plain
+        plain = values.astype(dtype)
+        if missing.any():
+            plain[missing] = np.nan
+        return plain
     plain = values.astype(dtype.numpy_dtype)
     build = pd.arrays.FloatingArray if dtype.kind == "f" else pd.arrays.IntegerArray
     return build(plain, missing.copy())
@@ -284,11 +315,11 @@ def from_numbers(values: NDArray[Any], missing: NDArray[np.bool_], dtype: Dtype)
 
 def _times_from_numbers(values: NDArray[Any], missing: NDArray[np.bool_], dtype: Dtype) -> Array:
     """Build datetimes or timedeltas from ticks."""
+    ticks = np.where(missing, np.iinfo(np.int64).min, values)
     if not isinstance(dtype, pd.DatetimeTZDtype):
-        ticks = np.where(missing, np.iinfo(np.int64).min, values).view(dtype)
-        return pd.Series(ticks).array
-    ticks = np.where(missing, np.iinfo(np.int64).min, values).view(f"M8[{dtype.unit}]")
-    return pd.Series(ticks).dt.tz_localize("UTC").dt.tz_convert(dtype.tz).array
+        return pd.Series(ticks.view(dtype)).array
+    moments: Any = pd.Series(ticks.view(f"M8[{dtype.unit}]"))
+    return moments.dt.tz_localize("UTC").dt.tz_convert(dtype.tz).array
 
 
 def _arrow_from_numbers(values: NDArray[Any], missing: NDArray[np.bool_], dtype: pd.ArrowDtype) -> Array:

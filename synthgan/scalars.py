@@ -72,8 +72,8 @@ def _object_to_json(value: object) -> Any:
     match value:
         case pd.Timestamp():
             zone = None if value.tz is None else str(value.tz)
-            return {"timestamp": scalar_to_json(int(value.tz_convert(None).asm8.view("i8") if zone else value.asm8.view("i8"))),
-                    "unit": value.unit, "tz": zone}  # fmt: skip
+            naive = value if zone is None else value.tz_convert(None)
+            return {"timestamp": scalar_to_json(int(naive.asm8.view("i8"))), "unit": value.unit, "tz": zone}
         case pd.Timedelta():
             return {"timedelta": scalar_to_json(int(value.asm8.view("i8"))), "unit": value.unit}
         case dt.datetime():
@@ -120,6 +120,11 @@ def _timestamp(data: dict[str, Any]) -> object:
     return value if data["tz"] is None else value.tz_localize("UTC").tz_convert(data["tz"])
 
 
+def _interval(data: dict[str, Any]) -> object:
+    left, right = (scalar_from_json(end) for end in data["interval"])
+    return pd.Interval(left, right, closed=data["closed"])
+
+
 _READERS: dict[str, Callable[[dict[str, Any]], object]] = {
     "missing": lambda d: {"NA": pd.NA, "NaT": pd.NaT, "nan": math.nan}[d["missing"]],
     "numpy": _number,
@@ -135,7 +140,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], object]] = {
     "bytes": lambda d: base64.b64decode(d["bytes"], validate=True),
     "uuid": lambda d: uuid.UUID(d["uuid"]),
     "tuple": lambda d: tuple(scalar_from_json(part) for part in d["tuple"]),
-    "interval": lambda d: pd.Interval(*(scalar_from_json(end) for end in d["interval"]), closed=d["closed"]),
+    "interval": _interval,
     "period": lambda d: pd.Period(ordinal=d["period"], freq=d["freq"]),
 }
 

@@ -79,8 +79,12 @@ class Column:
             raise DataError("A column of the schema must have exactly name, kind, dtype and missing.")
         if data["kind"] not in KINDS:
             raise DataError(f"The schema names the kind {data['kind']!r}. Known kinds: {listing(KINDS, 7)}.")
-        return cls(scalar_from_json(data["name"]), data["kind"], dtype_from_json(data["dtype"]),
-                   scalar_from_json(data["missing"]))  # fmt: skip
+        return cls(
+            scalar_from_json(data["name"]),
+            data["kind"],
+            dtype_from_json(data["dtype"]),
+            scalar_from_json(data["missing"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -176,9 +180,9 @@ class Schema:
                 f"X has {len(extra)} columns that the schema does not know: {listing(extra)}. Drop them."
             )
         _raise_all(problems)
-        ordered = frame[self.names]
-        checked = [_conform(ordered.iloc[:, i], column) for i, column in enumerate(self.columns)]
-        _raise_all([problem for _, problem in checked])
+        where: dict[Hashable, int] = {name: position for position, name in enumerate(frame.columns)}
+        checked = [_conform(frame.iloc[:, where[column.name]], column) for column in self.columns]
+        _raise_all([problem and f"Column {series.name!r} {problem}" for series, problem in checked])
         return table([series.array for series, _ in checked], self.names, len(frame))
 
     def empty(self) -> pd.DataFrame:
@@ -247,8 +251,10 @@ def _check_shape(frame: pd.DataFrame) -> None:
 def _check_names(frame: pd.DataFrame) -> None:
     """Refuse names that do not tell the columns apart or cannot be kept."""
     if isinstance(frame.columns, pd.MultiIndex):
-        raise DataError("X must have one level of column names. Got a MultiIndex; flatten it, for example "
-                        "with X.columns = ['_'.join(map(str, c)) for c in X.columns].")  # fmt: skip
+        raise DataError(
+            "X must have one level of column names. Got a MultiIndex; flatten it, for example "
+            "with X.columns = ['_'.join(map(str, c)) for c in X.columns]."
+        )
     names = list(frame.columns)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -290,8 +296,10 @@ def find_problem(series: pd.Series[Any]) -> str:
         infinite = np.flatnonzero(np.isinf(to_numbers(series)[0]))
         if len(infinite):
             plural, pronoun = ("", "it") if len(infinite) == 1 else ("s", "them")
-            return (f"has {len(infinite):,} infinite value{plural} (first at row {infinite[0]}). "
-                    f"Replace {pronoun} by a missing value or a bound.")  # fmt: skip
+            return (
+                f"has {len(infinite):,} infinite value{plural} (first at row {infinite[0]}). "
+                f"Replace {pronoun} by a missing value or a bound."
+            )
     if is_object_dtype(dtype):
         values = series.dtype.categories if isinstance(series.dtype, pd.CategoricalDtype) else series
         return _find_odd_objects(values)
@@ -343,8 +351,10 @@ def _count_states(series: pd.Series[Any], enough: int) -> int:
 
 
 def _looks_like_key(series: pd.Series[Any]) -> bool:
-    """Tell whether integers differ too regularly to have been drawn: n all-different values within
-    a range of m have the chance exp(-n^2 / 2m)."""
+    """Tell whether integers differ too regularly to have been drawn.
+
+    That n draws from m numbers all differ has the chance exp(-n^2 / 2m).
+    """
     values, missing = to_numbers(series)
     n = len(values)
     if n <= _MIN_IDENTIFIERS or missing.any():
@@ -386,10 +396,11 @@ def _check_kind(series: pd.Series[Any], natural: str, kind: str) -> str:
         if is_text(series) or (natural == "numerical" and series.dtype.kind in "iu"):
             return ""
         return f"is declared identifier but has the dtype {series.dtype}. Identifiers are integers or text."
-    remedy = {"numerical": "pd.to_numeric", "datetime": "pd.to_datetime", "timedelta": "pd.to_timedelta"}[
-        kind
-    ]
-    return f"is declared {kind} but has the dtype {series.dtype}. Convert it with {remedy}, or declare it {natural}."
+    reader = {"numerical": "to_numeric", "datetime": "to_datetime", "timedelta": "to_timedelta"}[kind]
+    return (
+        f"is declared {kind} but has the dtype {series.dtype}. "
+        f"Convert it with pd.{reader}, or declare it {natural}."
+    )
 
 
 def _missing_value(series: pd.Series[Any]) -> object:
@@ -402,20 +413,13 @@ def _missing_value(series: pd.Series[Any]) -> object:
 
 
 def _conform(series: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], str]:
-    """Give a column the dtype of the schema where only unused or reordered categories differ."""
+    """Give a column the dtype of the schema where only categories differ; say what else is wrong."""
     wanted, found = column.dtype, series.dtype
     if isinstance(wanted, pd.CategoricalDtype) and isinstance(found, pd.CategoricalDtype):
         unknown = ~series.cat.remove_unused_categories().cat.categories.isin(wanted.categories)
         if unknown.any():
-            return (
-                series,
-                f"Column {column.name!r} has {int(unknown.sum()):,} categories that the schema does not know.",
-            )
+            return series, f"has {int(unknown.sum()):,} categories that the schema does not know."
         return series.astype(wanted), ""
     if wanted != found:
-        return (
-            series,
-            f"Column {column.name!r} has the dtype {found} but {wanted} in the schema. Convert it with .astype().",
-        )
-    problem = find_problem(series)
-    return series, problem and f"Column {column.name!r} {problem}"
+        return series, f"has the dtype {found} but {wanted} in the schema. Convert it with .astype()."
+    return series, find_problem(series)

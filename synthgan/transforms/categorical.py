@@ -88,6 +88,11 @@ class CategoricalCodec:
         self.levels_ = levels.take(np.concatenate([order[is_atom[order]], rare]))
         return self
 
+    @staticmethod
+    def count_levels(series: pd.Series[Any]) -> int:
+        """Count the distinct values of a column, as `fit` tells them apart."""
+        return int(object_keys(series).nunique())
+
     @property
     def _is_ordered(self) -> bool:
         return isinstance(self.column.dtype, pd.CategoricalDtype) and bool(self.column.dtype.ordered)
@@ -122,11 +127,15 @@ class CategoricalCodec:
         level, missing = self._find(series), series.isna().to_numpy(dtype=bool)
         unknown = int(((level < 0) & ~missing).sum())
         if unknown:
-            raise DataError(f"Column {self.column.name!r} has {unknown:,} values that did not occur when the model "
-                            "was fitted. Remove these rows, or fit on them too.")  # fmt: skip
+            raise DataError(
+                f"Column {self.column.name!r} has {unknown:,} values that did not occur when the model "
+                "was fitted. Remove these rows, or fit on them too."
+            )
         if missing.any() and not self.has_missing_:
-            raise DataError(f"Column {self.column.name!r} has {int(missing.sum()):,} missing values, "
-                            "but had none when the model was fitted. Fill them.")  # fmt: skip
+            raise DataError(
+                f"Column {self.column.name!r} has {int(missing.sum()):,} missing values, "
+                "but had none when the model was fitted. Fill them."
+            )
         code_of_level = np.repeat(np.arange(len(self.sizes_)), self.sizes_)
         size_of_level = np.repeat(self.sizes_, self.sizes_)
         member = np.arange(len(code_of_level)) - np.repeat(self._starts, self.sizes_)
@@ -139,7 +148,8 @@ class CategoricalCodec:
         if isinstance(self.column.dtype, pd.CategoricalDtype):
             table = np.full(len(self.column.dtype.categories) + 1, -1)
             table[self.levels_.codes] = np.arange(len(self.levels_))
-            return table[series.array.codes]
+            found: NDArray[np.int64] = table[series.array.codes]
+            return found
         keys = pd.Index(object_keys(pd.Series(self.levels_)))
         return np.asarray(keys.get_indexer(pd.Index(object_keys(series))), dtype=np.int64)
 
@@ -168,7 +178,7 @@ class CategoricalCodec:
         return codec
 
 
-def _frequency_order(levels: Array, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _frequency_order(levels: Array, counts: NDArray[np.int64]) -> NDArray[np.intp]:
     """Return the order of levels: that of the category, or by falling frequency and then by text."""
     if isinstance(levels, pd.Categorical):
         return np.lexsort((levels.codes, np.zeros(len(counts)) if levels.ordered else -counts))
@@ -181,4 +191,4 @@ def _cut(n_rare: int) -> NDArray[np.int64]:
     if n_rare == 0:
         return np.zeros(0, dtype=np.int64)
     n_groups = math.ceil(n_rare / min(MAX_GROUP, round(math.sqrt(n_rare))))
-    return np.diff(np.linspace(0, n_rare, n_groups + 1).astype(np.int64))
+    return np.diff(np.linspace(0, n_rare, n_groups + 1).astype(np.int64)).astype(np.int64)

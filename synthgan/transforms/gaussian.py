@@ -69,15 +69,15 @@ class GaussianCodes:
             alphas[part] = np.clip((values - mean) / (4 * std), -1, 1)
         return codes, alphas
 
-    def _draw(self, values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    def _draw(self, values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.intp]:
         """Draw a component for each value from the posterior, by the Gumbel-max trick."""
         mean, std, weight = self.components.T
         log_density = np.log(weight) - np.log(std) - 0.5 * ((values[:, None] - mean) / std) ** 2
-        return np.argmax(log_density + rng.gumbel(size=log_density.shape), axis=1)
+        return np.asarray(np.argmax(log_density + rng.gumbel(size=log_density.shape), axis=1))
 
     def decode(self, codes: NDArray[np.integer[Any]], alphas: NDArray[np.float64]) -> NDArray[Any]:
         """Return the coordinate of each code and alpha, within [low, high]."""
-        x = self.point[codes]
+        x: NDArray[Any] = self.point[codes]
         rows = np.flatnonzero(self.mode[codes] >= 0)
         if len(rows):
             mean, std, _ = self.components[self.mode[codes[rows]]].T
@@ -107,7 +107,7 @@ class GaussianCodes:
 
 def fit_gaussian_codes(
     x: NDArray[Any],
-    counts: NDArray[np.int64],
+    mass: NDArray[np.float64],
     is_atom: NDArray[np.bool_],
     max_modes: int,
     rng: np.random.Generator,
@@ -119,7 +119,7 @@ def fit_gaussian_codes(
     atoms, loose = x[is_atom], x[~is_atom].astype(np.float64)
     components = np.empty((0, 3))
     if len(loose):
-        components = _fit_mixture(np.repeat(loose, counts[~is_atom]), max_modes, rng)
+        components = _fit_mixture(np.repeat(loose, np.ceil(mass[~is_atom]).astype(np.int64)), max_modes, rng)
     center = np.concatenate([atoms.astype(np.float64), components[:, 0]])
     order = np.argsort(center, kind="stable")
     point = np.concatenate([atoms, np.zeros(len(components), dtype=x.dtype)])[order]
@@ -139,9 +139,12 @@ def _fit_mixture(
     if spread == 0:
         return np.array([[center, 1.0, 1.0]])
     mixture = BayesianGaussianMixture(
-        n_components=min(max_modes, max(1, len(np.unique(values)) // 3)), weight_concentration_prior=0.001,
-        weight_concentration_prior_type="dirichlet_process", max_iter=100, random_state=int(rng.integers(2**31)),
-    )  # fmt: skip
+        n_components=min(max_modes, max(1, len(np.unique(values)) // 3)),
+        weight_concentration_prior=0.001,
+        weight_concentration_prior_type="dirichlet_process",
+        max_iter=100,
+        random_state=int(rng.integers(2**31)),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a mixture that has not converged serves as well
         mixture.fit(((values - center) / spread)[:, None])

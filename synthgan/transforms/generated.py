@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 from typing import Any
 
@@ -33,8 +32,8 @@ class ConstantCodec:
         self.value_ = series.dropna().iloc[:1].array
         return self
 
-    def generate(self, n_rows: int, seed: int) -> Array:
-        """Repeat the value; the seed is without effect."""
+    def generate(self, n_rows: int) -> Array:
+        """Repeat the value."""
         codes = np.full(n_rows, len(self.value_) - 1)
         return take(self.value_, codes, self.column.missing)
 
@@ -43,7 +42,7 @@ class ConstantCodec:
         return {"value": values_to_json(self.value_)}
 
     @classmethod
-    def from_dict(cls, column: Column, data: dict[str, Any], index: int = 0) -> ConstantCodec:
+    def from_dict(cls, column: Column, data: dict[str, Any]) -> ConstantCodec:
         """Read what `to_dict` wrote."""
         codec = cls(column)
         codec.value_ = levels_array(data["value"], column.dtype)
@@ -51,10 +50,11 @@ class ConstantCodec:
 
 
 class IdentifierCodec:
-    """Make fresh identifiers that look like those of the column; row i's does not depend on the number of rows.
+    """Make fresh identifiers that look like those of the column.
 
-    Integers and numbered text go on after the largest one seen; integers that number the rows
-    begin again at the smallest; UUIDs are drawn.
+    The one of row i does not depend on the number of rows. Integers and numbered text
+    go on after the largest one seen; integers that number the rows begin again at the
+    smallest; UUIDs are drawn.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class IdentifierCodec:
             self.style_ = "uuid"
             return
         self.style_ = "text"
-        self.prefix_ = os.path.commonprefix(texts).rstrip("0123456789") if texts else ""
+        self.prefix_ = _common_prefix(texts).rstrip("0123456789")
         tails = [text[len(self.prefix_) :] for text in texts]
         self.width_ = max(map(len, tails), default=1)
         digits = [int(tail) for tail in tails if tail.isascii() and tail.isdigit() and len(tail) < 19]
@@ -136,8 +136,13 @@ class IdentifierCodec:
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the fitted codec in JSON."""
-        return {"style": self.style_, "start": scalar_to_json(self.start_), "prefix": self.prefix_,
-                "width": self.width_, "missing_rate": self.missing_rate_}  # fmt: skip
+        return {
+            "style": self.style_,
+            "start": scalar_to_json(self.start_),
+            "prefix": self.prefix_,
+            "width": self.width_,
+            "missing_rate": self.missing_rate_,
+        }
 
     @classmethod
     def from_dict(cls, column: Column, data: dict[str, Any], index: int = 0) -> IdentifierCodec:
@@ -147,6 +152,17 @@ class IdentifierCodec:
         codec.prefix_, codec.width_ = str(data["prefix"]), int(data["width"])
         codec.missing_rate_ = float(data["missing_rate"])
         return codec
+
+
+def _common_prefix(texts: list[str]) -> str:
+    """Return what all texts begin with.
+
+    >>> _common_prefix(["C-17", "C-20"])
+    'C-'
+    """
+    first, last = min(texts, default=""), max(texts, default="")
+    differ = (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    return first[: next(differ, min(len(first), len(last)))]
 
 
 def _uuids(rng: np.random.Generator, n_rows: int) -> list[str]:

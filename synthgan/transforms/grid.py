@@ -43,13 +43,13 @@ class IntegerGrid:
         whole = self._whole(values)
         dtype = whole.dtype.type
         inside = np.clip(whole, dtype(self.origin), dtype(self.origin + self.step * self.top))
-        above = inside.astype(np.uint64) - np.uint64(self.origin % 2**64)
+        above: NDArray[np.uint64] = inside.astype(np.uint64) - np.uint64(self.origin % 2**64)
         if self.step == 1:
             return above
         lower, rest = np.divmod(above, np.uint64(self.step))
-        return lower + (rest > np.uint64(self.step // 2))
+        return lower + (rest > np.uint64(self.step // 2)).astype(np.uint64)
 
-    def value(self, index: NDArray[np.uint64]) -> NDArray[Any]:
+    def value(self, index: NDArray[Any]) -> NDArray[Any]:
         """Return the value of each coordinate."""
         bits = index * np.uint64(self.step) + np.uint64(self.origin % 2**64)
         if self.unsigned:
@@ -65,8 +65,12 @@ class IntegerGrid:
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the grid in JSON."""
-        return {"origin": scalar_to_json(self.origin), "step": scalar_to_json(self.step), "top": scalar_to_json(self.top),
-                "decimals": self.decimals, "unsigned": self.unsigned}  # fmt: skip
+        whole = {"origin": self.origin, "step": self.step, "top": self.top}
+        return {
+            **{key: scalar_to_json(value) for key, value in whole.items()},
+            "decimals": self.decimals,
+            "unsigned": self.unsigned,
+        }
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,10 @@ class FloatGrid:
 
     def index(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Return the coordinate of each value."""
-        return np.clip(values, self.low, self.high) * self.scale
+        index: NDArray[np.float64] = np.clip(values, self.low, self.high) * self.scale
+        return index
 
-    def value(self, index: NDArray[np.float64]) -> NDArray[Any]:
+    def value(self, index: NDArray[Any]) -> NDArray[Any]:
         """Return the value of each coordinate."""
         return np.clip(index / self.scale, self.low, self.high)
 
@@ -97,8 +102,9 @@ def grid_from_dict(data: dict[str, Any]) -> Grid:
     """Read what a grid's ``to_dict`` wrote."""
     if "scale" in data:
         return FloatGrid(float(data["low"]), float(data["high"]), float(data["scale"]))
-    whole = [int(scalar_from_json(data[key])) for key in ("origin", "step", "top")]
-    return IntegerGrid(*whole, data["decimals"], bool(data["unsigned"]))
+    origin, step, top = (int(scalar_from_json(data[key])) for key in ("origin", "step", "top"))
+    decimals = None if data["decimals"] is None else int(data["decimals"])
+    return IntegerGrid(origin, step, top, decimals, bool(data["unsigned"]))
 
 
 def make_grid(values: NDArray[Any], precision: type[np.floating[Any]] = np.float64) -> Grid:

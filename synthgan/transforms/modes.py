@@ -98,16 +98,16 @@ class QuantileCodes:
         """Return alpha in [-1, 1]: the rank of an offset inside its mode."""
         cell = np.zeros(len(mode), dtype=np.int64)
         for width in (8, 4, 2, 1):  # binary search among the 17 knots of each mode
-            cell += np.where(offset >= self.knots[mode, cell + width], width, 0)
+            cell += width * (offset >= self.knots[mode, cell + width])
         left, right = self.knots[mode, cell], self.knots[mode, cell + 1]
         with np.errstate(invalid="ignore", divide="ignore"):
             part = np.where(right > left, (offset - left) / (right - left), 0.5)
-        rank: NDArray[np.float64] = (cell + part) * (2 / N_CELLS) - 1
-        return np.clip(rank, -1, 1)
+        rank = (cell + part) * (2 / N_CELLS) - 1
+        return np.asarray(np.clip(rank, -1, 1), dtype=np.float64)
 
     def decode(self, codes: NDArray[np.integer[Any]], alphas: NDArray[np.float64]) -> NDArray[Any]:
         """Return the coordinate of each code and alpha; both within their ranges."""
-        x = self.low[codes]
+        x: NDArray[Any] = self.low[codes]
         mode = self.mode[codes]
         rows = np.flatnonzero(mode >= 0)
         if len(rows):
@@ -121,13 +121,15 @@ class QuantileCodes:
         rank = (alphas + 1) * (N_CELLS / 2)
         cell = np.minimum(rank.astype(np.int64), N_CELLS - 1)
         part = rank - cell
-        offset = self.knots[mode, cell] * (1 - part) + self.knots[mode, cell + 1] * part
-        low, high = self.low[codes], self.high[codes]
+        offset: NDArray[Any] = self.knots[mode, cell] * (1 - part) + self.knots[mode, cell + 1] * part
+        low: Any = self.low[codes]
+        high: Any = self.high[codes]
         if self.low.dtype.kind == "f":
-            return np.clip(offset, low, high)
-        width = high - low
+            return np.asarray(np.clip(offset, low, high))
+        width: NDArray[np.uint64] = high - low
         whole = np.clip(np.floor(offset + 0.5), 0.0, np.nextafter(2.0**64, 0)).astype(np.uint64)
-        return low + np.minimum(whole, width)
+        inside: NDArray[Any] = low + np.minimum(whole, width)
+        return inside
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the codes in JSON."""
@@ -149,60 +151,71 @@ class QuantileCodes:
 
 
 def fit_quantile_codes(
-    x: NDArray[Any], counts: NDArray[np.int64], is_atom: NDArray[np.bool_], max_modes: int
+    x: NDArray[Any], mass: NDArray[np.float64], is_atom: NDArray[np.bool_], max_modes: int
 ) -> QuantileCodes:
     """Cut a number line at its atoms, and what is left into modes of about equal mass.
 
     Parameters
     ----------
-    x : uint64 or float64 array of shape (n_values,)
+    x : uint64 or float64 array of shape (n_values,), n_values >= 1
         Distinct coordinates, ascending.
-    counts : int array of shape (n_values,)
-        Rows of each.
+    mass : float array of shape (n_values,), > 0
+        Rows of each, or a weight for them.
     is_atom : bool array of shape (n_values,)
     max_modes : int
         At most so many modes, or one for each gap between atoms if there are more gaps.
     """
-    first = _cut(counts, is_atom, max_modes)
+    first = _cut(mass, is_atom, max_modes)
     last = np.append(first[1:], len(x)) - 1
     atom = is_atom[first]
-    left, right = _middle(x[last[:-1]], x[first[1:]])
+    left, right = _border(x[last[:-1]], x[first[1:]], atom[:-1], atom[1:])
     low = np.where(atom, x[first], np.append(x[:1], right))
     high = np.where(atom, x[first], np.append(left, x[-1:]))
-    mode = np.where(atom, -1, np.cumsum(~atom) - 1)
-    knots = [_quantile_knots(x[a : b + 1], counts[a : b + 1], lo, hi)
-             for a, b, lo, hi in zip(first[~atom], last[~atom], low[~atom], high[~atom], strict=True)]  # fmt: skip
-    return QuantileCodes(low, high, mode.astype(np.int64), np.array(knots).reshape(-1, N_CELLS + 1))
+    mode = np.where(atom, -1, np.cumsum(~atom) - 1).astype(np.int64)
+    knots = [
+        _quantile_knots(x[first[i] : last[i] + 1], mass[first[i] : last[i] + 1], low[i], high[i])
+        for i in np.flatnonzero(~atom)
+    ]
+    return QuantileCodes(low, high, mode, np.array(knots).reshape(-1, N_CELLS + 1))
 
 
-def _cut(counts: NDArray[np.int64], is_atom: NDArray[np.bool_], max_modes: int) -> NDArray[np.int64]:
+def _cut(mass: NDArray[np.float64], is_atom: NDArray[np.bool_], max_modes: int) -> NDArray[np.int64]:
     """Return the position of the first value of each code."""
     starts_run = is_atom | np.append(True, is_atom[:-1])  # an atom, or the first value after one
     run = np.cumsum(starts_run) - 1
-    loose = np.where(is_atom, 0, counts)
-    mass = np.bincount(run, weights=loose)
-    total = mass.sum()
+    loose = np.where(is_atom, 0.0, mass)
+    run_mass = np.bincount(run, weights=loose)
+    total = run_mass.sum()
     n_modes = max(1, min(max_modes, int(total) // ROWS_PER_MODE))
-    shares = np.maximum(1, np.floor(mass * n_modes / max(total, 1)))  # modes of each run
-    before = np.concatenate([[0.0], np.cumsum(mass)[:-1]])
+    shares = np.maximum(1, np.floor(run_mass * n_modes / max(total, 1e-300)))  # modes of each run
+    before = np.cumsum(run_mass) - run_mass
     middle = np.cumsum(loose) - loose / 2 - before[run]  # mass below the middle of each value, in its run
     with np.errstate(invalid="ignore", divide="ignore"):
-        piece = np.where(is_atom, 0, np.floor(middle / mass[run] * shares[run]))
+        piece = np.where(is_atom, 0, np.floor(middle / run_mass[run] * shares[run]))
     starts_piece = starts_run | np.append(True, piece[1:] != piece[:-1])
-    return np.flatnonzero(starts_piece)
+    return np.flatnonzero(starts_piece).astype(np.int64)
 
 
-def _middle(a: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the last coordinate that belongs to a, and the first that belongs to b > a."""
+def _border(
+    a: NDArray[Any], b: NDArray[Any], a_is_atom: NDArray[np.bool_], b_is_atom: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return where the code that ends with a ends, and where the next, which begins with b, begins.
+
+    Two modes meet half-way; beside an atom a mode goes on until the atom, so that the
+    border tells nothing about the values next to it.
+    """
     if a.dtype.kind == "f":
-        half = a / 2 + b / 2
-        return half, half
-    left = a + (b - a) // np.uint64(2)
-    left = np.minimum(left, b - np.uint64(1))
-    return left, left + np.uint64(1)
+        left = right = a / 2 + b / 2
+        before, after = np.nextafter(b, -np.inf), np.nextafter(a, np.inf)
+    else:
+        one = np.uint64(1)
+        left = a + (b - a) // np.uint64(2)
+        left = np.minimum(left, b - one)
+        right, before, after = left + one, b - one, a + one
+    return np.where(b_is_atom, before, left), np.where(a_is_atom, after, right)
 
 
-def _quantile_knots(x: NDArray[Any], counts: NDArray[np.int64], low: Any, high: Any) -> NDArray[np.float64]:
+def _quantile_knots(x: NDArray[Any], mass: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.float64]:
     """Return the smoothed quantile function of one mode at 17 ranks.
 
     The distribution function is linear between the midpoints of neighbouring values, where
@@ -213,5 +226,6 @@ def _quantile_knots(x: NDArray[Any], counts: NDArray[np.int64], low: Any, high: 
     else:
         values, ends = (x - low).astype(np.float64), (-0.5, float(high - low) + 0.5)
     edges = np.concatenate([ends[:1], values[:-1] / 2 + values[1:] / 2, ends[1:]])
-    mass = np.concatenate([[0], np.cumsum(counts)])
-    return np.interp(np.linspace(0, mass[-1], N_CELLS + 1), mass, edges)
+    below = np.concatenate([[0.0], np.cumsum(mass)])
+    knots: NDArray[np.float64] = np.interp(np.linspace(0, below[-1], N_CELLS + 1), below, edges)
+    return knots

@@ -60,8 +60,15 @@ class NumericCodec:
         self.modes = modes
         self.seed = seed
 
-    def fit(self, series: pd.Series[Any]) -> NumericCodec:
-        """Find atoms and modes."""
+    def fit(self, series: pd.Series[Any], repeats: NDArray[np.bool_] | None = None) -> NumericCodec:
+        """Find atoms and modes.
+
+        Parameters
+        ----------
+        series : Series
+        repeats : bool array of shape (n_rows,), optional
+            Rows that are told by another column; the modes are those of the other rows.
+        """
         values, missing = to_numbers(series)
         self.has_missing_ = bool(missing.any())
         self.grid_, self.codes_ = None, None
@@ -71,23 +78,28 @@ class NumericCodec:
         self.grid_ = make_grid(distinct, _precision(self.column.dtype))
         x = self.grid_.index(distinct)
         is_atom = choose_atoms(counts, self.max_modes)
+        mass = counts.astype(np.float64)
+        if repeats is not None:
+            told = np.bincount(np.searchsorted(distinct, values[repeats]), minlength=len(distinct))
+            mass = np.maximum(mass - told, 1e-6)  # not 0: every value needs a code
         if self.modes == "gaussian":
-            self.codes_ = fit_gaussian_codes(x, counts, is_atom, self.max_modes, stream(self.seed, "mixture"))
+            self.codes_ = fit_gaussian_codes(x, mass, is_atom, self.max_modes, stream(self.seed, "mixture"))
         else:
-            self.codes_ = fit_quantile_codes(x, counts, is_atom, self.max_modes)
+            self.codes_ = fit_quantile_codes(x, mass, is_atom, self.max_modes)
         return self
 
     @property
     def n_levels_(self) -> NDArray[np.int32]:
         """`ATOM` or `CONTINUOUS` for each code, as in `Span`."""
-        own = [] if self.codes_ is None else np.where(self.codes_.mode < 0, ATOM, CONTINUOUS)
-        return np.concatenate([own, [ATOM] * self.has_missing_]).astype(np.int32)
+        mode = np.zeros(0) if self.codes_ is None else self.codes_.mode
+        own = np.where(mode < 0, ATOM, CONTINUOUS)
+        return np.append(own, [ATOM] * self.has_missing_).astype(np.int32)
 
     @property
     def position_(self) -> NDArray[np.float32]:
         """Rank of each code in [0, 1]; NaN for the missing value."""
         n_codes = 0 if self.codes_ is None else len(self.codes_)
-        return np.concatenate([np.linspace(0, 1, n_codes), [np.nan] * self.has_missing_]).astype(np.float32)
+        return np.append(np.linspace(0, 1, n_codes), [np.nan] * self.has_missing_).astype(np.float32)
 
     def transform(self, series: pd.Series[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Encode a column; values outside the fitted range become its bounds.
@@ -95,12 +107,14 @@ class NumericCodec:
         Raises
         ------
         DataError
-            If a value is missing but none was when the codec was fitted, or the other way round.
+            If a value is missing but none was when the codec was fitted, or all were and it is not.
         """
         values, missing = to_numbers(series)
         if missing.any() and not self.has_missing_:
-            raise DataError(f"Column {self.column.name!r} has {int(missing.sum()):,} missing values, "
-                            "but had none when the model was fitted. Fill them.")  # fmt: skip
+            raise DataError(
+                f"Column {self.column.name!r} has {int(missing.sum()):,} missing values, "
+                "but had none when the model was fitted. Fill them."
+            )
         if self.grid_ is None or self.codes_ is None:
             if not missing.all():
                 raise DataError(
@@ -134,13 +148,11 @@ class NumericCodec:
         return values if self.grid_ is None else self._round(self.grid_.value(self.grid_.index(values)))
 
     def _round(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Round floats to the precision of the column, so that equal values are equal before they are stored."""
+        """Round floats to the precision of the column, so that they are compared as they will be stored."""
         precision = _precision(self.column.dtype)
-        return (
-            values.astype(precision).astype(np.float64)
-            if precision is not np.float64 and values.dtype.kind == "f"
-            else values
-        )
+        if precision is np.float64 or values.dtype.kind != "f":
+            return values
+        return values.astype(precision).astype(np.float64)
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the fitted codec in JSON."""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from synthgan.dtypes import Array, from_numbers, to_numbers
 from synthgan.errors import DataError
 from synthgan.layout import ATOM, EncodedTable, Layout, Span
-from synthgan.params import Choice, Interval, check_parameters
+from synthgan.params import Choice, Interval, Rule, check_parameters
 from synthgan.schema import Column, Schema, table
-from synthgan.transforms.categorical import MAX_ATOMS, CategoricalCodec
+from synthgan.transforms.categorical import MAX_ATOMS, CategoricalCodec, Context
 from synthgan.transforms.generated import ConstantCodec, IdentifierCodec
 from synthgan.transforms.numeric import NumericCodec
 from synthgan.transforms.relations import find_relations, sample_rows
@@ -23,10 +23,10 @@ __all__ = ["TableCodec"]
 
 Codec = NumericCodec | CategoricalCodec
 Generator = ConstantCodec | IdentifierCodec
+_Data = dict[Hashable, "pd.Series[Any]"]
 
 _NUMERIC = ("numerical", "datetime", "timedelta")
-_GENERATED = {"constant": ConstantCodec, "identifier": IdentifierCodec}
-_RULES = {
+_RULES: dict[str, Rule] = {
     "max_modes": (Interval(int, 1),),
     "modes": (Choice(("quantile", "gaussian")),),
     "random_state": (Interval(int, 0),),
@@ -87,24 +87,27 @@ class TableCodec:
             If the frame does not follow the schema.
         """
         check_parameters("TableCodec", vars(self), _RULES)
-        frame = self.schema.check(frame)
+        data = self._split(frame)
         self.codecs_ = {}
         wide = []
         for position, column in enumerate(self.schema):
             codec = self._new_codec(column, position)
             self.codecs_[column.name] = codec
-            series = frame.iloc[:, position]
-            if isinstance(codec, CategoricalCodec) and series.nunique() > MAX_ATOMS:
-                wide.append((codec, series))
+            if isinstance(codec, CategoricalCodec) and codec.count_levels(data[column.name]) > MAX_ATOMS:
+                wide.append(codec)
             else:
-                codec.fit(series)
-        if wide:
-            context = self._context(frame, [codec.column.name for codec, _ in wide])
-            for codec, series in wide:
-                codec.fit(series, context)
-        self._find_relations(frame)
+                codec.fit(data[column.name])
+        context = self._context(data, wide) if wide else []
+        for codec in wide:
+            codec.fit(data[codec.column.name], context)
+        self._find_relations(data)
         self._lay_out()
         return self
+
+    def _split(self, frame: pd.DataFrame) -> _Data:
+        """Check a frame and take it apart; its names need not be good for indexing."""
+        frame = self.schema.check(frame)
+        return {column.name: frame.iloc[:, position] for position, column in enumerate(self.schema)}
 
     def _new_codec(self, column: Column, position: int) -> Codec | Generator:
         """Choose the codec of a column."""
@@ -116,30 +119,37 @@ class TableCodec:
             return NumericCodec(column, self.max_modes, self.modes, self.random_state)
         return CategoricalCodec(column)
 
-    def _context(self, frame: pd.DataFrame, without: list[Hashable]) -> list[tuple[NDArray[Any], int]]:
+    def _context(self, data: _Data, wide: list[CategoricalCodec]) -> Context:
         """Encode the columns of few codes, by which the levels of the others are put in order."""
-        context = []
-        for column in self._modelled():
-            if column.name not in without:
-                codec = self._codec(column)
-                context.append((codec.transform(frame[column.name])[0], len(codec.n_levels_)))
-        return context
+        return [
+            (codec.transform(data[codec.column.name])[0], len(codec.n_levels_))
+            for codec in map(self._codec, self._modelled())
+            if codec not in wide
+        ]
 
     def _modelled(self) -> list[Column]:
-        return [column for column in self.schema if column.kind not in _GENERATED]
+        return [column for column in self.schema if column.kind not in ("constant", "identifier")]
 
     def _codec(self, column: Column) -> Any:
         return self.codecs_[column.name]
 
-    def _find_relations(self, frame: pd.DataFrame) -> None:
+    def _find_relations(self, data: _Data) -> None:
+        """Look for repeated values, and fit the modes of such columns to the rows that are left."""
         columns = [column for column in self.schema if column.kind in _NUMERIC]
-        some = frame.iloc[sample_rows(len(frame), len(columns))]
-        values = [to_numbers(some[column.name])[0] for column in columns]
-        loose = [self._is_loose(column, some[column.name]) for column in columns]
+        rows = sample_rows(len(next(iter(data.values()))), len(columns))
+        some = [data[column.name].iloc[rows] for column in columns]
+        values = [to_numbers(series)[0] for series in some]
+        loose = [self._is_loose(column, series) for column, series in zip(columns, some, strict=True)]
         groups = [_meaning(column, v.dtype.kind) for column, v in zip(columns, values, strict=True)]
-        found = find_relations(values, loose, groups)
-        self.relations_ = {column.name: [columns[k].name for k in ks]
-                           for column, ks in zip(columns, found, strict=True) if ks}  # fmt: skip
+        found = zip(columns, find_relations(values, loose, groups), strict=True)
+        self.relations_ = {
+            column.name: [columns[k].name for k in others] for column, others in found if others
+        }
+        for name in self.relations_:
+            codec = self._codec(self.schema[name])
+            codes, alphas = codec.transform(data[name])
+            self._mark_relations(codec, data, codes, alphas)
+            codec.fit(data[name], repeats=codes >= len(codec.n_levels_))
 
     def _is_loose(self, column: Column, series: pd.Series[Any]) -> NDArray[np.bool_]:
         """Tell where a value is neither missing nor an atom."""
@@ -165,26 +175,26 @@ class TableCodec:
         DataError
             If it does not, or holds categories or missing values that the fitted table did not.
         """
-        frame = self.schema.check(frame)
+        data = self._split(frame)
         codes = np.zeros((len(frame), len(self.layout_)), dtype=np.int32)
         alphas = np.zeros((len(frame), len(self.layout_)))
-        for j, column in enumerate(self._modelled()):
-            series = frame[column.name]
-            code, alpha = self._codec(column).transform(series)
-            if column.name in self.relations_:
-                self._mark_relations(column, frame, code, alpha)
+        for j, name in enumerate(self.layout_.columns):
+            codec: Any = self.codecs_[name]
+            code, alpha = codec.transform(data[name])
+            if name in self.relations_:
+                self._mark_relations(codec, data, code, alpha)
             codes[:, j], alphas[:, j] = code, alpha
         return EncodedTable(codes, alphas)
 
     def _mark_relations(
-        self, column: Column, frame: pd.DataFrame, codes: NDArray[Any], alphas: NDArray[np.float64]
+        self, codec: NumericCodec, data: _Data, codes: NDArray[Any], alphas: NDArray[np.float64]
     ) -> None:
         """Overwrite the code of rows that repeat another column's value, in place."""
-        n_levels = self._codec(column).n_levels_
+        name, n_levels = codec.column.name, codec.n_levels_
         rows = np.flatnonzero(n_levels[codes] != ATOM)
-        own, _ = to_numbers(frame[column.name].iloc[rows])
-        for r, other in enumerate(self.relations_[column.name]):
-            values, missing = to_numbers(frame[other].iloc[rows])
+        own, _ = to_numbers(data[name].iloc[rows])
+        for r, other in enumerate(self.relations_[name]):
+            values, missing = to_numbers(data[other].iloc[rows])
             same = (values == own) & ~missing
             codes[rows[same]], alphas[rows[same]] = len(n_levels) + r, 0.0
             rows, own = rows[~same], own[~same]
@@ -214,14 +224,20 @@ class TableCodec:
             else:
                 decoded[span.column] = codec.inverse_transform(codes, alphas)
         for column in self.schema:
-            if column.kind in _GENERATED:
-                decoded[column.name] = self._codec(column).generate(n_rows, seed)
+            codec = self._codec(column)
+            if isinstance(codec, ConstantCodec):
+                decoded[column.name] = codec.generate(n_rows)
+            elif isinstance(codec, IdentifierCodec):
+                decoded[column.name] = codec.generate(n_rows, seed)
         return table([decoded[name] for name in self.schema.names], self.schema.names, n_rows)
 
     def _decode_numbers(
-        self, codec: NumericCodec, codes: NDArray[np.int64], alphas: NDArray[np.float64],
+        self,
+        codec: NumericCodec,
+        codes: NDArray[np.int64],
+        alphas: NDArray[np.float64],
         plain: dict[Hashable, tuple[NDArray[Any], NDArray[np.bool_]]],
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:  # fmt: skip
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Decode one column, taking values of earlier ones where the code says so.
 
         A row that repeats a missing value has no value to take: it gets the middle of the column.
@@ -263,8 +279,9 @@ class TableCodec:
             codec.codecs_ = {}
             for position, (column, part) in enumerate(zip(schema, data["columns"], strict=True)):
                 codec.codecs_[column.name] = codec._read_codec(column, part, position)
-            codec.relations_ = {names[j]: [names[k] for k in ks]
-                                for j, ks in enumerate(data["relations"]) if ks}  # fmt: skip
+            codec.relations_ = {
+                names[j]: [names[k] for k in ks] for j, ks in enumerate(data["relations"]) if ks
+            }
             codec._lay_out()
         except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"The description of a table codec is malformed: {error}") from error
