@@ -79,7 +79,9 @@ def code_column(
     sort = _common_sort([sort for _, _, sort in read], columns, roles)
     if kind in ORDERED_KINDS and sort not in (*_ORDERED_SORTS, "missing"):
         name, dtype = columns[0].name, columns[0].dtype
-        raise DataError(f"Column {name!r} is {kind} but holds {sort} (dtype {dtype}). Declare it categorical.")
+        raise DataError(
+            f"Column {name!r} is {kind} but holds {sort} (dtype {dtype}). Declare it categorical."
+        )
     parts = [values if sort == own else values[:0] for values, _, own in read]
     coded, levels = _rank(parts, sort) if sort in _ORDERED_SORTS else _factorize(parts)
     codes = []
@@ -122,7 +124,9 @@ def _observed(column: pd.Series[Any]) -> tuple[NDArray[Any], NDArray[np.bool_], 
     return _plain_objects(column[there], there)
 
 
-def _plain_objects(observed: pd.Series[Any], there: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[np.bool_], str]:
+def _plain_objects(
+    observed: pd.Series[Any], there: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[np.bool_], str]:
     """Take text and other objects, as numbers or dates where they are such."""
     objects = observed.to_numpy(dtype=object)
     sort = _OBJECT_SORTS.get(infer_dtype(objects, skipna=True), "mixed values")
@@ -137,7 +141,9 @@ def _plain_objects(observed: pd.Series[Any], there: NDArray[np.bool_]) -> tuple[
 def _sort_of(dtype: Any, kind: str) -> str:
     """Name the sort of values of an ordered dtype."""
     zone = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", None), "tz", None)
-    return {"numerical": "numbers", "timedelta": "durations"}.get(kind, "dates with a time zone" if zone else "dates")
+    return {"numerical": "numbers", "timedelta": "durations"}.get(
+        kind, "dates with a time zone" if zone else "dates"
+    )
 
 
 def _as_time(ticks: NDArray[Any], dtype: Any, kind: str) -> NDArray[Any]:

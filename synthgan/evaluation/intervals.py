@@ -1,17 +1,20 @@
-"""Intervals of shares and of areas under the ROC curve.
+"""Intervals of shares, of areas under the ROC curve and of distances.
 
-Counts or scores enter; the estimate with its 95 % interval leaves.
+Counts, scores or tables enter; the estimate with its 95 % interval leaves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-__all__ = ["Estimate", "auc_with_variance", "wilson"]
+from synthgan.evaluation.tables import CodedTable
+
+__all__ = ["Estimate", "auc_with_variance", "bootstrapped", "wilson"]
 
 Z95 = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
@@ -95,3 +98,48 @@ def auc_with_variance(positive: NDArray[np.bool_], score: NDArray[np.float64]) -
     if min(m, n) < 2:
         return float(below.mean()), float("nan")
     return float(below.mean()), float(below.var(ddof=1) / m + above.var(ddof=1) / n)
+
+
+def bootstrapped(
+    measure: Callable[[CodedTable, CodedTable], dict[str, float]],
+    real: CodedTable,
+    synthetic: CodedTable,
+    rng: np.random.Generator,
+    n_resamples: int = 20,
+) -> dict[str, Estimate]:
+    """Give distances between two tables with a standard error from their rows.
+
+    Rows of both tables are drawn with replacement `n_resamples` times. A
+    distance of resampled tables is too large on average, so that its
+    percentiles would lie beside the value; its deviation is of use: the
+    interval is the value -+ 1.96 deviations. It says how far another draw of
+    tables of this size may move the value, not how far the value lies above 0
+    by chance: that says the ceiling.
+
+    Parameters
+    ----------
+    measure : callable
+        Gives named distances >= 0.
+    real, synthetic : CodedTable
+        Two tables of one domain.
+    rng : numpy Generator
+        Draws the rows.
+    n_resamples : int
+        With 20 the deviation itself is known to about 16 %.
+
+    Returns
+    -------
+    dict of name to Estimate
+    """
+    drawn: list[dict[str, float]] = []
+    for _ in range(n_resamples):
+        rows, others = (
+            rng.integers(len(real), size=len(real)),
+            rng.integers(len(synthetic), size=len(synthetic)),
+        )
+        drawn.append(measure(real.take(rows), synthetic.take(others)))
+    found = {}
+    for name, value in measure(real, synthetic).items():
+        half = Z95 * float(np.std([resample[name] for resample in drawn], ddof=1))
+        found[name] = Estimate(value, max(0.0, value - half), min(1.0, value + half))
+    return found

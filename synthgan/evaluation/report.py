@@ -5,28 +5,40 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from synthgan.evaluation.answers import Answer, answer_all, show
+from synthgan.evaluation.profiles import Profile
+from synthgan.io import atomic_write
+
 __all__ = ["SCHEMA", "Report"]
 
 SCHEMA = "synthgan-report/1"
+"""The version of the JSON: a key may be added within a version, never changed."""
+
+_ESCAPED = str.maketrans({char: f"\\{char}" for char in "\\`*_{}[]()#+!|<>~$"} | {"\n": " ", "\r": " "})
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
     """The result of `evaluate`.
 
+    ``report["c2st_gbm"]`` is the value of a metric, ``print(report)`` a short
+    table.
+
     Parameters
     ----------
     frame : DataFrame, one row per metric
-        ``metric``, ``family``, ``value`` with its 95 % interval ``low`` and
-        ``high``, ``ceiling`` (the holdout in the role of the synthetic table),
-        ``floor`` (independent columns), ``best``, ``direction``, ``units``,
-        ``source``. NaN where a figure is not known; `notes` say why.
+        ``metric``, ``family`` ("fidelity", "utility", "copies"), ``value`` with
+        its 95 % interval ``low`` and ``high``, ``ceiling`` (the holdout in the
+        role of the synthetic table; TRTR for utility), ``floor`` (independent
+        columns), ``best``, ``direction`` ("lower", "higher", "match": like the
+        ceiling), ``units``, ``source``. NaN where a figure is not known or no
+        honest interval exists.
     columns : DataFrame, one row per column
         See `column_errors`.
     pairs : DataFrame, one row per pair of columns
@@ -34,11 +46,9 @@ class Report:
     notes : tuple of str
         What was skipped, sampled or left out, and why.
     facts : mapping
-        Rows of each table, target, task, seed and version.
-
-    Examples
-    --------
-    ``report["c2st_gbm"]`` is the value of a metric.
+        Rows of each table, number of columns, target, task, seed.
+    profiles : tuple of Profile
+        The distributions that `to_html` draws.
     """
 
     frame: pd.DataFrame
@@ -46,6 +56,7 @@ class Report:
     pairs: pd.DataFrame
     notes: tuple[str, ...]
     facts: Mapping[str, Any]
+    profiles: tuple[Profile, ...] = field(repr=False)
 
     def __getitem__(self, metric: str) -> float:
         """Give the value of a metric by its name."""
@@ -54,8 +65,29 @@ class Report:
             raise KeyError(f"The report has no metric {metric!r}. It has: {', '.join(self.frame['metric'])}.")
         return float(found.iloc[0])
 
+    @property
+    def answers(self) -> tuple[Answer, Answer, Answer]:
+        """Does it look like the data, work like it, copy it?"""
+        return answer_all(self.frame, self.facts)
+
     def __str__(self) -> str:
-        return self.frame[["metric", "value", "low", "high", "ceiling", "floor"]].to_string(index=False)
+        cells = [["", "value", "95 % interval", "ceiling", "floor", "best"], *_cells(self.frame)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = [self.headline()]
+        for row in cells:
+            aligned = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+            lines.append("  ".join([row[0].ljust(widths[0]), *aligned]).rstrip())
+        for answer in self.answers:
+            lines.append(f"{answer.question} {answer.verdict}.")
+        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+
+    def headline(self) -> str:
+        """Say in a line what was compared."""
+        rows = ", ".join(
+            f"{count:,} {role}" for role, count in self.facts["rows"].items() if role != "ceiling"
+        )
+        target = "" if self.facts["target"] is None else f", target {self.facts['target']!r}"
+        return f"{rows} rows, {self.facts['n_columns']} columns{target}"
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything but the plots as plain values; NaN becomes None."""
@@ -69,11 +101,66 @@ class Report:
         }
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Give the report as strict JSON, and write it to `path` if given."""
+        """Give the report as strict JSON, and write it to `path` if given.
+
+        Column names that are neither text nor numbers become text.
+        """
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            atomic_write(path, text.encode())
         return text
+
+    def to_markdown(self) -> str:
+        """Give answers, metrics, worst columns and notes as Markdown, for a pull request."""
+        lines = [f"**{_escape(self.headline())}**", ""]
+        for answer in self.answers:
+            lines += [f"- **{answer.question}** {answer.verdict}. {_escape(answer.text)}"]
+        lines += [
+            "",
+            "| metric | value | 95 % interval | ceiling | floor | best |",
+            "|---|--:|--:|--:|--:|--:|",
+        ]
+        lines += [f"| {' | '.join(row)} |" for row in _cells(self.frame)]
+        worst = self.columns.sort_values("error", ascending=False, kind="stable").head(5)
+        named = (
+            f"{_escape(str(n))} {show(e, 'ratio')}"
+            for n, e in zip(worst["column"], worst["error"], strict=True)
+        )
+        lines += ["", f"Worst columns: {', '.join(named)}.", *(f"\n> {_escape(note)}" for note in self.notes)]
+        return "\n".join(lines) + "\n"
+
+    def to_html(self, path: str | Path, history: pd.DataFrame | None = None) -> None:
+        """Write one self-contained page: no script, no request, all names escaped.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; written completely or not at all.
+        history : DataFrame, optional
+            Training curves: a column "seconds" or "step", perhaps "phase", and
+            a curve for each further numeric column.
+        """
+        from synthgan.evaluation.page import render  # matplotlib and jinja2 load only where a page is wanted
+
+        atomic_write(path, render(self, history).encode())
+
+
+def _cells(frame: pd.DataFrame) -> list[list[str]]:
+    """Write each metric as a row of text: name, value, interval, ceiling, floor, best."""
+    rows = []
+    for row in frame.itertuples(index=False):
+        value, low, high, ceiling, floor, best = (
+            show(figure, row.units)
+            for figure in (row.value, row.low, row.high, row.ceiling, row.floor, row.best)
+        )
+        interval = "-" if low == "-" else f"{low.removesuffix(' %')} to {high}"
+        rows.append([row.metric, value, interval, ceiling, floor, best])
+    return rows
+
+
+def _escape(text: str) -> str:
+    """Make untrusted text plain in Markdown."""
+    return text.translate(_ESCAPED)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -86,7 +173,9 @@ def _plain(values: Iterable[Any]) -> list[Any]:
     plain: list[Any] = []
     for value in values:
         if isinstance(value, float):
-            plain.append(None if math.isnan(value) else value)
+            plain.append(float(value) if math.isfinite(value) else None)
+        elif isinstance(value, bool | str) or value is None:
+            plain.append(value)
         else:
-            plain.append(value if isinstance(value, str | int | bool) or value is None else str(value))
+            plain.append(int(value) if isinstance(value, int) else str(value))
     return plain

@@ -1,0 +1,137 @@
+"""The three answers that a reader needs first, in plain words.
+
+A report's frame enters; for each of the questions "does it look like the data,
+does it work like the data, does it copy the data" a verdict and a sentence with
+the figures behind it leave. The words follow from fixed bands, stated here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthgan.evaluation.intervals import wilson
+
+__all__ = ["Answer", "answer_all", "show"]
+
+_LOOKS = (  # AUC of the classifier from which on the words hold
+    (0.95, "No: a classifier picks out almost every synthetic row"),
+    (0.80, "Only roughly: a classifier tells most rows apart"),
+    (0.65, "Partly: a classifier tells many rows apart"),
+    (0.55, "Closely: a classifier does somewhat better than guessing"),
+    (0.00, "Very closely: a classifier can hardly tell the rows apart"),
+)
+_WORKS = (  # share of the real model's advantage over guessing that the synthetic one keeps
+    (0.95, "As well as the real data, or nearly so"),
+    (0.80, "Mostly: a model learns a little less from it"),
+    (0.50, "Partly: a model learns much less from it"),
+    (-np.inf, "Hardly: a model learns little from it"),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question with its verdict and the figures behind it."""
+
+    question: str
+    verdict: str
+    text: str
+
+
+def show(value: float, units: str) -> str:
+    """Write a figure as people read it: ratios in percent.
+
+    >>> show(0.0123, "ratio"), show(0.5, "AUC"), show(float("nan"), "R2")
+    ('1.23 %', '0.500', '-')
+    """
+    if np.isnan(value):
+        return "-"
+    return f"{100 * value:.2f} %" if units == "ratio" else f"{value:.3f}"
+
+
+def answer_all(frame: pd.DataFrame, facts: Mapping[str, Any]) -> tuple[Answer, Answer, Answer]:
+    """Answer the three questions from the frame and the facts of a report."""
+    rows = {row["metric"]: row for row in frame.to_dict("records")}
+    return _looks(rows), _works(rows, facts), _copies(rows, facts)
+
+
+def _looks(rows: Mapping[str, Any]) -> Answer:
+    """Judge the likeness by the classifier that sees all columns together."""
+    row, shape, trend = rows["c2st_gbm"], rows["shape_error"], rows["trend_error"]
+    known = not np.isnan(row["value"])
+    verdict = (
+        next(words for least, words in _LOOKS if row["value"] >= least) if known else "Too few rows to tell"
+    )
+    text = (
+        f"A classifier that learns to tell synthetic from real rows reaches an AUC of {show(row['value'], 'AUC')} "
+        f"(0.5 is guessing{_references(row, 'AUC')}). Single columns differ by "
+        f"{show(shape['value'], 'ratio')} on average{_in_brackets(shape)}, pairs of columns by "
+        f"{show(trend['value'], 'ratio')}{_in_brackets(trend)}."
+    )
+    return Answer("Does it look like the data?", verdict, text)
+
+
+def _works(rows: Mapping[str, Any], facts: Mapping[str, Any]) -> Answer:
+    """Judge the use by how much of the real model's advantage over guessing is kept."""
+    question = "Does it work like the data?"
+    tstr, trtr = rows["tstr"], rows["trtr"]
+    if np.isnan(tstr["value"]) or np.isnan(trtr["value"]):
+        needed = (
+            "a target and a holdout"
+            if facts["target"] is None
+            else "a holdout and two classes in every table"
+        )
+        return Answer(question, "Not tested", f"The test trains a model on each table; it needs {needed}.")
+    units = tstr["units"]
+    chance = 0.0 if units == "R2" else 0.5
+    text = (
+        f"A model trained on the synthetic table predicts {facts['target']!r} in real rows that nobody has seen with "
+        f"{'an R2' if units == 'R2' else 'an AUC'} of {show(tstr['value'], units)}; trained on the real table it reaches "
+        f"{show(trtr['value'], units)} (guessing: {chance})."
+    )
+    if trtr["value"] - chance < 0.02:
+        return Answer(question, "Cannot be said: the real table does not predict this target either", text)
+    kept = (tstr["value"] - chance) / (trtr["value"] - chance)
+    return Answer(question, next(words for least, words in _WORKS if kept >= least), text)
+
+
+def _copies(rows: Mapping[str, Any], facts: Mapping[str, Any]) -> Answer:
+    """Judge the identical rows against those of the holdout; never more than that."""
+    question = "Does it copy the data?"
+    row, n_rows = rows["identical_share"], facts["rows"]
+    text = (
+        f"{show(row['value'], 'ratio')} of the synthetic rows ({round(row['value'] * n_rows['synthetic']):,} of "
+        f"{n_rows['synthetic']:,}) are identical to a real row"
+    )
+    caution = (
+        " Identical rows are the crudest form of copying: their absence is no evidence of privacy, and this report "
+        "does not measure privacy."
+    )
+    if np.isnan(row["ceiling"]):
+        verdict = (
+            "No identical rows found"
+            if row["value"] == 0
+            else "Some rows are identical; no holdout to compare with"
+        )
+        return Answer(question, verdict, text + "." + caution)
+    text += f"; of real rows that the model never saw, {show(row['ceiling'], 'ratio')} are."
+    unseen = wilson(round(row["ceiling"] * n_rows["ceiling"]), n_rows["ceiling"])
+    if row["low"] > unseen.high:
+        verdict = "More rows are identical than chance explains"
+    else:
+        verdict = "No more identical rows than unseen real data has"
+    return Answer(question, verdict, text + caution)
+
+
+def _references(row: Mapping[str, Any], units: str) -> str:
+    """Add what real rows and independent columns reach."""
+    ceiling = "" if np.isnan(row["ceiling"]) else f", unseen real rows reach {show(row['ceiling'], units)}"
+    return f"{ceiling}, independent columns {show(row['floor'], units)}"
+
+
+def _in_brackets(row: Mapping[str, Any]) -> str:
+    return "" if np.isnan(row["ceiling"]) else f" (unseen real rows: {show(row['ceiling'], 'ratio')})"

@@ -1,0 +1,182 @@
+"""The report as one HTML page: what the template shows, computed.
+
+A `Report` enters, the text of a page leaves. It holds no script and asks for
+nothing from outside; names and categories are escaped by the template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from synthgan.evaluation import plots
+from synthgan.evaluation.answers import show
+from synthgan.evaluation.metrics import METRICS
+from synthgan.evaluation.profiles import Bars, Histogram
+
+if TYPE_CHECKING:
+    from synthgan.evaluation.report import Report
+
+__all__ = ["render"]
+
+_MAX_CARDS = 60  # columns that get a picture, the worst first
+_MAX_CELLS = 30  # columns of the heat map, the worst first
+_MAX_CURVES = 16
+_PALE, _DARK = np.array([247, 249, 251]), np.array([8, 69, 126])
+
+
+def render(report: Report, history: pd.DataFrame | None = None) -> str:
+    """Make the page.
+
+    Parameters
+    ----------
+    report : Report
+    history : DataFrame, optional
+        See `Report.to_html`.
+
+    Returns
+    -------
+    str
+        A complete HTML document.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("synthgan.evaluation", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja").render(
+        report=report,
+        metrics=[_metric(row) for row in report.frame.to_dict("records")],
+        cards=_cards(report),
+        n_hidden=max(0, len(report.columns) - _MAX_CARDS),
+        map=_heat_map(report),
+        curves=[] if history is None else list(_curves(history)),
+        phases=[] if history is None else _phases(history),
+        colours={"real": plots.REAL, "synthetic": plots.SYNTHETIC},
+    )
+
+
+def _metric(row: dict[Hashable, Any]) -> dict[str, Any]:
+    """Give a metric as text, with the places of its marks on a scale from 0 to 100."""
+    metric, units = METRICS[row["metric"]], row["units"]
+    figures = {name: row[name] for name in ("value", "low", "high", "ceiling", "floor")}
+    known = [figure for figure in figures.values() if not np.isnan(figure)]
+    start, end = (min(0.5, *known), 1.0) if units in ("AUC", "macro AUC") and known else (0.0, max([*known, 1e-9]))
+    if units == "R2":
+        start, end = min([0.0, *known]), 1.0
+    scale = (lambda figure: 2 + 96 * (figure - start) / (end - start)) if end > start else (lambda _: 2.0)
+    return {
+        "name": metric.name,
+        "title": metric.title,
+        "family": metric.family,
+        "better": {"lower": "lower is better", "higher": "higher is better", "match": "like the ceiling is best"}[
+            metric.direction
+        ],
+        "source": metric.source,
+        "text": {name: show(figure, units) for name, figure in figures.items()},
+        "place": {name: None if np.isnan(f) else round(float(scale(f)), 2) for name, f in figures.items()},
+        "ends": (show(start, units), show(end, units)),
+    }
+
+
+def _cards(report: Report) -> list[dict[str, Any]]:
+    """Give each column as text and a picture, the worst first."""
+    profiles = {profile.name: profile.shape for profile in report.profiles}
+    worst = report.columns.sort_values("error", ascending=False, kind="stable").head(_MAX_CARDS)
+    cards = []
+    for row in worst.itertuples(index=False):
+        shape = profiles[row.column]
+        card = {"name": str(row.column), "kind": row.kind, "error": show(row.error, "ratio"), "missing": None}
+        if row.missing_real or row.missing_synthetic:
+            card["missing"] = (show(row.missing_real, "ratio"), show(row.missing_synthetic, "ratio"))
+        card["bars"] = list(_bars(shape)) if isinstance(shape, Bars) else None
+        card["image"] = plots.draw_histogram(shape) if isinstance(shape, Histogram) else None
+        cards.append(card)
+    return cards
+
+
+def _bars(shape: Bars) -> Iterator[dict[str, Any]]:
+    """Give each category with the widths of its bars in percent of the longest."""
+    rows = list(zip(shape.labels, shape.real, shape.synthetic, strict=True))
+    if shape.rest[0]:
+        rows.append((f"{shape.rest[0]:,} more", *shape.rest[1:]))
+    longest = max([1e-9, *shape.real, *shape.synthetic, *shape.rest[1:]])
+    for place, (label, real, synthetic) in enumerate(rows):
+        yield {
+            "label": label,
+            "pooled": place >= len(shape.labels),
+            "real": round(100 * real / longest, 2),
+            "synthetic": round(100 * synthetic / longest, 2),
+            "text": f"{100 * real:.1f} / {100 * synthetic:.1f}",
+        }
+
+
+def _heat_map(report: Report) -> dict[str, Any] | None:
+    """Give the errors of the pairs as a square of coloured cells."""
+    pairs = report.pairs.dropna(subset=["error"])
+    if not len(pairs):
+        return None
+    both = pd.concat([pairs[["first", "error"]].set_axis(["column", "error"], axis=1),
+                      pairs[["second", "error"]].set_axis(["column", "error"], axis=1)])  # fmt: skip
+    mean = both.groupby("column", sort=False)["error"].mean().sort_values(ascending=False, kind="stable")
+    names = [name for name in report.columns["column"] if name in set(mean.index[:_MAX_CELLS])]
+    top = float(pairs["error"].max()) or 1.0
+    errors = {}
+    for row in pairs.itertuples(index=False):
+        errors[row.first, row.second] = errors[row.second, row.first] = row.error
+    rows = []
+    for first in names:
+        cells = [_cell(errors.get((first, second)), top, f"{first} and {second}") for second in names]
+        rows.append({"name": str(first), "mean": show(mean[first], "ratio"), "cells": cells})
+    worst = pairs.sort_values("error", ascending=False, kind="stable").head(5)
+    return {
+        "rows": rows,
+        "hidden": len(mean) - len(names),
+        "top": show(top, "ratio"),
+        "ramp": [_colour(k / 10) for k in range(11)],
+        "worst": [(str(r.first), str(r.second), show(r.error, "ratio")) for r in worst.itertuples(index=False)],
+    }
+
+
+def _cell(error: float | None, top: float, title: str) -> dict[str, str]:
+    """Give one cell of the heat map."""
+    if error is None:
+        return {"text": "", "colour": "#fff", "ink": "#fff", "title": ""}
+    text = f"{100 * error:.0f}" if error >= 0.0995 else f"{100 * error:.1f}"
+    ink = "#fff" if error / top > 0.5 else "#223"
+    return {"text": text, "colour": _colour(error / top), "ink": ink, "title": f"{title}: {show(error, 'ratio')}"}
+
+
+def _colour(share: float) -> str:
+    """Blend from pale to dark blue: one hue, so that only lightness tells."""
+    red, green, blue = (_PALE + share * (_DARK - _PALE)).round().astype(int).tolist()
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _phases(history: pd.DataFrame) -> list[tuple[str, str]]:
+    """Give the phases of the training with their colours."""
+    names = history["phase"].astype(str).unique() if "phase" in history else ["training"]
+    return [(name, plots.PHASE_COLOURS[k % len(plots.PHASE_COLOURS)]) for k, name in enumerate(names)]
+
+
+def _curves(history: pd.DataFrame) -> Iterator[dict[str, str]]:
+    """Draw each numeric column of the history against the time."""
+    clock = next((name for name in ("seconds", "step") if name in history), None)
+    x = history[clock].to_numpy(dtype=np.float64) if clock else np.arange(len(history), dtype=np.float64)
+    phase = history["phase"].astype(str) if "phase" in history else pd.Series("training", index=history.index)
+    numbers = history.drop(columns=["seconds", "step", "phase"], errors="ignore").select_dtypes("number")
+    for name in list(numbers.columns)[:_MAX_CURVES]:
+        y = numbers[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        lines = []
+        for value, colour in _phases(history):
+            rows = (phase == value).to_numpy() & np.isfinite(y) & np.isfinite(x)
+            if rows.any():
+                lines.append((x[rows], y[rows], colour))
+        if lines:
+            yield {"name": str(name), "image": plots.draw_curves(lines, clock or "row")}

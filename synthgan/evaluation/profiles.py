@@ -1,0 +1,122 @@
+"""The distribution of each column in both tables, as the report draws it.
+
+Coded tables enter, counts per bin or category leave: aggregates, no rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthgan.evaluation.tables import CodedTable
+
+__all__ = ["Bars", "Histogram", "Profile", "profile_columns"]
+
+N_BARS = 12  # most frequent categories that are shown; the rest is pooled
+_MAX_BINS = 40
+_MAX_STEPS = 60  # whole numbers with a range up to this get a bin each
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Shares of the most frequent categories.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        Categories by their frequency in the real table; untrusted text.
+    real, synthetic : tuple of float
+        Share of the observed cells, in [0, 1].
+    rest : tuple of (int, float, float)
+        How many further categories there are, and their shares.
+    """
+
+    labels: tuple[str, ...]
+    real: tuple[float, ...]
+    synthetic: tuple[float, ...]
+    rest: tuple[int, float, float]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Shares of bins that both tables use.
+
+    Parameters
+    ----------
+    edges : array of shape (n_bins + 1,), float64 or datetime64
+        The first and the last bin hold everything beyond, too.
+    real, synthetic : array of shape (n_bins,)
+        Share of the observed cells.
+    """
+
+    edges: NDArray[np.generic]
+    real: NDArray[np.float64]
+    synthetic: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One column in both tables; `shape` is None if neither has a value."""
+
+    name: Hashable
+    shape: Bars | Histogram | None
+
+
+def profile_columns(real: CodedTable, synthetic: CodedTable) -> tuple[Profile, ...]:
+    """Count bins or categories of each column."""
+    profiles = []
+    for name in real.domain.names:
+        shape: Bars | Histogram | None = None
+        if len(real.domain.levels[name]):
+            shape = (_histogram if real.domain.is_ordered(name) else _bars)(real, synthetic, name)
+        profiles.append(Profile(name, shape))
+    return tuple(profiles)
+
+
+def _bars(real: CodedTable, synthetic: CodedTable, name: Hashable) -> Bars:
+    """Take the most frequent categories, those of the real table first."""
+    counts = np.stack([real.counts(name)[1:], synthetic.counts(name)[1:]])
+    order = np.lexsort((-counts[1], -counts[0]))
+    shares = counts[:, order] / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    labels = tuple(str(level) for level in real.domain.levels[name][order[:N_BARS]])
+    rest = shares[:, N_BARS:].sum(axis=1)
+    return Bars(
+        labels,
+        tuple(shares[0, :N_BARS].tolist()),
+        tuple(shares[1, :N_BARS].tolist()),
+        (max(0, len(order) - N_BARS), float(rest[0]), float(rest[1])),
+    )
+
+
+def _histogram(real: CodedTable, synthetic: CodedTable, name: Hashable) -> Histogram | None:
+    """Bin both tables alike, between the 0.5 % and 99.5 % points of both together."""
+    levels = real.domain.levels[name]
+    values = (
+        levels.astype(np.int64).astype(np.float64) if levels.dtype.kind in "mM" else levels.astype(np.float64)
+    )
+    counts = np.stack([real.counts(name)[1:], synthetic.counts(name)[1:]])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    below = np.cumsum(shares.sum(axis=0)) / max(shares.sum(), 1e-300)
+    low = values[min(np.searchsorted(below, 0.005), len(values) - 1)]
+    high = values[min(np.searchsorted(below, 0.995), len(values) - 1)]
+    if not np.isfinite(high - low) or max(abs(low), abs(high)) > 1e100:
+        return None  # beyond what an axis can show
+    edges = _edges(low, high, whole=levels.dtype.kind in "iu")
+    place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
+    binned = [np.bincount(place, weights=share, minlength=len(edges) - 1) for share in shares]
+    shown = edges.astype(np.int64).astype(levels.dtype) if levels.dtype.kind in "mM" else edges
+    return Histogram(shown, binned[0], binned[1])
+
+
+def _edges(low: float, high: float, *, whole: bool) -> NDArray[np.float64]:
+    """Give bin edges; those of whole numbers lie between them, so that no bin holds more numbers than another."""
+    if whole and max(abs(low), abs(high)) < 2**52:
+        width = 1.0 if high - low <= _MAX_STEPS else np.ceil((high - low + 1) / _MAX_BINS)
+        return low - 0.5 + width * np.arange(np.ceil((high - low + 1) / width) + 1)
+    if low == high:
+        margin = max(0.5, abs(low) * 1e-6)
+        return np.array([low - margin, high + margin])
+    return np.linspace(low, high, _MAX_BINS + 1)
