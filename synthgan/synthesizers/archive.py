@@ -153,11 +153,11 @@ def _contents(estimator: BaseSynthesizer) -> dict[str, bytes]:
     documents = {
         "schema.json": estimator.schema_.to_dict(),
         "transform.json": estimator.codec_.to_dict(),
-        "state.json": {key: value for key, value in facts.items() if key != "history"},
+        "state.json": _plain({key: value for key, value in facts.items() if key != "history"}),
     }
     if "history" in facts:
-        documents["history.json"] = facts["history"]
-    contents = {name: _to_json(_plain(document)) for name, document in documents.items()}
+        documents["history.json"] = _plain(facts["history"])
+    contents = {name: _to_json(document) for name, document in documents.items()}
     ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     contents["weights.safetensors"] = save(ordered)
     return contents
@@ -165,14 +165,14 @@ def _contents(estimator: BaseSynthesizer) -> dict[str, bytes]:
 
 def _manifest(estimator: BaseSynthesizer, contents: Mapping[str, bytes]) -> dict[str, Any]:
     owner = type(estimator).__name__
-    columns = estimator.schema_.columns
+    columns, params = estimator.schema_.columns, estimator.get_params(deep=False)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "min_reader": 1,
         "versions": {"synthgan": __version__} | {name: metadata.version(name) for name in _LIBRARIES},
         "estimator": next(key for key, (_, known) in ESTIMATORS.items() if known == owner),
-        "params": {key: _param(owner, key, value) for key, value in estimator.get_params(deep=False).items()},
+        "params": {key: _param(owner, key, value) for key, value in sorted(params.items())},
         "train": {"n_rows": estimator.n_rows_, "n_columns": len(columns), "seed": estimator.seed_},
         "columns": [{"name": str(column.name), "kind": column.kind} for column in columns],
         "files": {key: _fingerprint(content) for key, content in contents.items()},
@@ -212,8 +212,8 @@ def _plain(value: Any) -> Any:
 
 
 def _to_json(document: Any) -> bytes:
-    text = json.dumps(document, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return text.encode()
+    """Write strict JSON; keys keep their order, which is the same for equal models."""
+    return json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 # --- reading ---------------------------------------------------------------------------

@@ -1,0 +1,278 @@
+"""The common checks: what every synthesizer does. They are the definition of the API."""
+
+import inspect
+import pickle
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from synthgan import IndependentSynthesizer, load
+from synthgan.errors import DataError, ParameterError, SynthganError
+from synthgan.synthesizers.base import BLOCK_ROWS
+
+SYNTHESIZERS = [pytest.param(IndependentSynthesizer(random_state=0), id="independent")]
+BAD_VALUES = [object(), -1.5, "no such value", [1, 2], ()]
+
+
+def mixed_table(n_rows=120):
+    """A small table with every kind of column and missing values in most."""
+    rng = np.random.default_rng(7)
+    frame = pd.DataFrame(
+        {
+            "float": rng.normal(size=n_rows).round(2),
+            "single": rng.normal(size=n_rows).astype("float32"),
+            "int8": rng.integers(-100, 100, n_rows).astype("int8"),
+            "uint64": (rng.integers(0, 5, n_rows).astype("uint64") + np.uint64(2**63 + 7)),
+            "Int64": pd.Series(rng.integers(0, 9, n_rows)).astype("Int64").where(rng.random(n_rows) < 0.7),
+            "text": pd.Series(rng.choice(["ä", "b", "c,\n"], n_rows)).where(rng.random(n_rows) < 0.9),
+            "bool": rng.random(n_rows) < 0.3,
+            "boolean": pd.Series(rng.random(n_rows) < 0.3).astype("boolean").where(rng.random(n_rows) < 0.5),
+            "level": pd.Categorical(rng.choice(["lo", "hi"], n_rows), ["lo", "mid", "hi"], ordered=True),
+            "when": pd.Timestamp("2024-01-01", tz="Europe/Paris")
+            + pd.to_timedelta(rng.integers(0, 10**6, n_rows), unit="s"),
+            "span": pd.to_timedelta(rng.integers(0, 10**4, n_rows), unit="min"),
+            "id": [f"id-{k:05d}" for k in rng.permutation(n_rows)],
+            "same": "only",
+            "none": np.full(n_rows, np.nan),
+            "arrow": pd.Series(rng.integers(0, 3, n_rows)).astype("int32[pyarrow]"),
+        }
+    )
+    frame.loc[::11, ["float", "when"]] = None
+    return frame
+
+
+TINY = {
+    "one row": pd.DataFrame({"a": [1.5], "b": ["x"]}),
+    "two rows": pd.DataFrame({"a": [1.5, None], "b": ["x", "y"]}),
+    "one column": pd.DataFrame({"a": range(40)}),
+    "constant": pd.DataFrame({"a": [3] * 20, "b": ["x"] * 20}),
+    "identifiers only": pd.DataFrame({"a": [f"key{k}" for k in range(100)]}),
+    "all missing": pd.DataFrame({"a": [None] * 20, "b": [np.nan] * 20}),
+    "all numerical": pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc")),
+    "all categorical": pd.DataFrame({"a": list("xyzz") * 10, "b": list("uuvw") * 10}),
+    "odd names": pd.DataFrame({"": [1, 2] * 9, "a b\n": [1, 3] * 9, "日本": list("xy") * 9, 0: 0.5}),
+    "odd index": pd.DataFrame({"a": [1, 2, 2] * 9}, index=[5] * 27),
+}
+
+
+@pytest.fixture(scope="module", params=SYNTHESIZERS)
+def unfitted(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def real():
+    return mixed_table()
+
+
+@pytest.fixture(scope="module")
+def fitted(unfitted, real):
+    return clone(unfitted).fit(real)
+
+
+def assert_same_schema(synthetic, real):
+    assert synthetic.columns.equals(real.columns)
+    assert synthetic.dtypes.equals(real.dtypes)
+    assert synthetic.index.equals(pd.RangeIndex(len(synthetic)))
+
+
+def test_the_constructor_only_stores(unfitted):
+    for name, parameter in inspect.signature(type(unfitted)).parameters.items():
+        marker = object()
+        model = type(unfitted)(**{name: marker})
+        assert getattr(model, name) is marker
+        assert parameter.default is not inspect.Parameter.empty
+    assert set(vars(type(unfitted)())) == set(unfitted.get_params())
+
+
+def test_a_clone_is_unfitted_and_has_the_same_parameters(fitted):
+    copy = clone(fitted)
+    assert copy.get_params() == fitted.get_params()
+    with pytest.raises(NotFittedError):
+        copy.sample(1)
+
+
+def test_every_parameter_has_a_rule_and_a_bad_value_is_named(unfitted, real):
+    assert set(unfitted._parameter_rules) == set(unfitted.get_params())
+    for name in unfitted.get_params():
+        bad = next(
+            value for value in BAD_VALUES if not any(r.admits(value) for r in unfitted._parameter_rules[name])
+        )
+        with pytest.raises(ParameterError, match=f"'{name}' parameter of {type(unfitted).__name__} must be"):
+            clone(unfitted).set_params(**{name: bad}).fit(real)
+
+
+def test_every_parameter_is_documented(unfitted):
+    documented = inspect.getdoc(type(unfitted)).partition("Parameters\n")[2].partition("Attributes\n")[0]
+    names = [line.split(":")[0] for line in documented.splitlines() if line[:1].isalpha()]
+    assert {name.strip() for part in names for name in part.split(",")} >= set(unfitted.get_params())
+
+
+def test_fit_returns_self_and_leaves_input_and_parameters_alone(unfitted, real):
+    model, before = clone(unfitted), real.copy(deep=True)
+    params = model.get_params()
+    assert model.fit(real) is model
+    pd.testing.assert_frame_equal(real, before)
+    assert model.get_params() == params
+
+
+def test_learned_names_end_with_an_underscore(unfitted, fitted):
+    learned = set(vars(fitted)) - set(unfitted.get_params())
+    assert {name for name in learned if not name.endswith("_")} == set()
+    assert fitted.n_features_in_ == 15
+    assert fitted.feature_names_in_.tolist() == mixed_table().columns.tolist()
+
+
+def test_an_unfitted_model_says_so(unfitted, tmp_path):
+    with pytest.raises(NotFittedError):
+        clone(unfitted).sample(3)
+    with pytest.raises(NotFittedError):
+        clone(unfitted).save(tmp_path / "m.synthgan")
+    assert not list(tmp_path.iterdir())
+
+
+def test_refitting_forgets(unfitted, real):
+    other = pd.DataFrame({"z": [1, 2, 3] * 10})
+    model = clone(unfitted).fit(real).fit(other)
+    fresh = clone(unfitted).fit(other)
+    pd.testing.assert_frame_equal(model.sample(20, random_state=1), fresh.sample(20, random_state=1))
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 7, BLOCK_ROWS + 1])
+def test_a_sample_has_exactly_the_rows_and_the_schema_asked_for(fitted, real, n_samples):
+    synthetic = fitted.sample(n_samples, random_state=0)
+    assert len(synthetic) == n_samples
+    assert_same_schema(synthetic, real)
+
+
+def test_values_stay_within_what_was_seen(fitted, real):
+    synthetic = fitted.sample(500, random_state=0)
+    for name in ("float", "single", "int8", "uint64", "Int64", "when", "span"):
+        values = synthetic[name].dropna()
+        assert values.between(real[name].min(), real[name].max()).all(), name
+    for name in ("text", "level", "same", "arrow"):
+        assert set(synthetic[name].dropna()) <= set(real[name].dropna()), name
+
+
+def test_missing_values_come_at_their_rate(fitted, real):
+    synthetic = fitted.sample(2000, random_state=0)
+    assert (synthetic.isna().mean() - real.isna().mean()).abs().max() < 0.12
+    complete = real.columns[~real.isna().any()]
+    assert not synthetic[complete].isna().any().any()
+
+
+def test_identifiers_are_made_up_and_unique(fitted, real):
+    synthetic = fitted.sample(300, random_state=0)
+    assert synthetic["id"].is_unique
+    assert not set(synthetic["id"]) & set(real["id"])
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, "3", None, True])
+def test_a_bad_number_of_rows_is_refused(fitted, bad):
+    with pytest.raises(ParameterError, match="'n_samples' parameter"):
+        fitted.sample(bad)
+
+
+def test_one_seed_gives_one_result(unfitted, fitted, real):
+    again = clone(unfitted).fit(real)
+    expected = fitted.sample(40, random_state=3)
+    pd.testing.assert_frame_equal(again.sample(40, random_state=3), expected)
+    pd.testing.assert_frame_equal(fitted.sample(40, random_state=3), expected)
+
+
+def test_other_seeds_give_other_rows(fitted):
+    drawn = [fitted.sample(40, random_state=seed) for seed in (3, 4, None, None)]
+    assert not any(one.equals(other) for k, one in enumerate(drawn) for other in drawn[:k])
+
+
+def test_the_first_rows_do_not_depend_on_how_many_are_drawn(fitted):
+    many = fitted.sample(BLOCK_ROWS + 300, random_state=5)
+    for k in (1, 100, BLOCK_ROWS):
+        pd.testing.assert_frame_equal(fitted.sample(k, random_state=5), many.head(k))
+
+
+def test_global_generators_are_neither_read_nor_advanced(unfitted, real):
+    def states():
+        torch = __import__("sys").modules.get("torch")
+        seen = torch.get_rng_state().tolist() if torch else None
+        return random.getstate(), np.random.get_state()[1].tolist(), seen  # noqa: NPY002
+
+    before = states()
+    first = clone(unfitted).fit(real).sample(9, random_state=0)
+    assert states()[:2] == before[:2]
+    assert before[2] in (None, states()[2])
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    pd.testing.assert_frame_equal(clone(unfitted).fit(real).sample(9, random_state=0), first)
+
+
+def test_a_saved_model_samples_the_same_rows(fitted, tmp_path):
+    fitted.save(tmp_path / "m.synthgan")
+    again = load(tmp_path / "m.synthgan")
+    assert type(again) is type(fitted)
+    assert again.get_params() == fitted.get_params()
+    pd.testing.assert_frame_equal(again.sample(50, random_state=2), fitted.sample(50, random_state=2))
+    again.save(tmp_path / "again.synthgan")
+    assert (tmp_path / "m.synthgan").read_bytes() == (tmp_path / "again.synthgan").read_bytes()
+
+
+def test_a_fitted_model_can_be_pickled_by_its_owner(fitted):
+    again = pickle.loads(pickle.dumps(fitted))
+    pd.testing.assert_frame_equal(again.sample(10, random_state=2), fitted.sample(10, random_state=2))
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_tiny_tables_come_back_with_their_schema(unfitted, name, tmp_path):
+    real = TINY[name]
+    model = clone(unfitted).fit(real)
+    synthetic = model.sample(25, random_state=0)
+    assert_same_schema(synthetic, real)
+    model.save(tmp_path / "m.synthgan")
+    pd.testing.assert_frame_equal(load(tmp_path / "m.synthgan").sample(25, random_state=0), synthetic)
+
+
+def test_kinds_override_what_is_inferred(unfitted):
+    real = pd.DataFrame({"zip": np.random.default_rng(0).choice([10115, 99999], 60), "x": 1.0})
+    model = clone(unfitted).set_params(kinds={"zip": "categorical"}).fit(real)
+    assert model.schema_.kinds["zip"] == "categorical"
+    assert set(model.sample(50, random_state=0)["zip"]) <= {10115, 99999}
+
+
+def test_paths_and_arrow_tables_are_read(unfitted, tmp_path):
+    import pyarrow as pa
+
+    real = pd.DataFrame({"a": [1, 2, 3] * 10, "b": list("xyz") * 10})
+    real.to_csv(tmp_path / "t.csv", index=False)
+    expected = clone(unfitted).fit(real).sample(9, random_state=0)
+    for source in (tmp_path / "t.csv", str(tmp_path / "t.csv"), pa.Table.from_pandas(real)):
+        pd.testing.assert_frame_equal(clone(unfitted).fit(source).sample(9, random_state=0), expected)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (pd.DataFrame(), "column"),
+        (pd.DataFrame({"a": []}), "row"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "'a'"),
+        (pd.DataFrame({"big": [1.0, np.inf, 2.0]}), "'big'"),
+        (pd.DataFrame({"nested": [[1], [2, 3]]}), "'nested'"),
+        (pd.DataFrame({"odd": [1 + 2j, 3j]}), "'odd'"),
+        (np.zeros((3, 2)), "DataFrame"),
+        ("no/such/file.csv", "no/such"),
+    ],
+)
+def test_a_bad_table_is_refused_by_name(unfitted, bad, words):
+    with pytest.raises(DataError, match=words):
+        clone(unfitted).fit(bad)
+
+
+def test_a_failed_refit_keeps_the_old_model_or_none(unfitted, fitted):
+    model = pickle.loads(pickle.dumps(fitted))
+    expected = model.sample(5, random_state=0)
+    with pytest.raises(SynthganError):
+        model.fit(pd.DataFrame())
+    pd.testing.assert_frame_equal(model.sample(5, random_state=0), expected)

@@ -1,0 +1,239 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from synthgan import __version__, load
+from synthgan.cli import main
+
+
+@pytest.fixture(scope="module")
+def real():
+    rng = np.random.default_rng(0)
+    age = rng.integers(18, 80, 300)
+    rich = np.where(rng.random(300) < age / 100, "yes", "no")
+    return pd.DataFrame({"age": age, "rich": rich, "height": rng.normal(170, 9, 300).round(1)})
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, real):
+    """A working folder with real.csv and holdout.parquet."""
+    monkeypatch.chdir(tmp_path)
+    real.to_csv("real.csv", index=False)
+    real.sample(200, replace=True, random_state=0).to_parquet("holdout.parquet", index=False)
+    return tmp_path
+
+
+@pytest.fixture
+def model(folder):
+    run("fit", "real.csv", "-o", "m.synthgan", "--model", "independent", "--seed", "0")
+    return "m.synthgan"
+
+
+def run(*arguments, code=0, **options):
+    result = CliRunner().invoke(main, list(arguments), **options)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_fit_writes_a_model_and_talks_on_stderr_only(folder):
+    result = run("fit", "real.csv", "-o", "m.synthgan", "--model", "independent", "--kind", "age=numerical")
+    assert result.stdout == ""
+    assert "Fitting independent to 300 rows and 3 columns" in result.stderr
+    assert "Wrote m.synthgan" in result.stderr
+    assert load("m.synthgan").kinds == {"age": "numerical"}
+
+
+def test_quiet_is_quiet_and_json_is_json(folder):
+    command = ("fit", "real.csv", "-o", "m.synthgan", "--model", "independent", "--seed", "5", "--quiet")
+    assert run(*command).output == ""
+    facts = json.loads(run(*command, "--json").stdout)
+    assert facts.pop("seconds") > 0
+    assert facts == {
+        "model": "m.synthgan", "estimator": "independent", "n_rows": 300, "n_columns": 3, "seed": 5,
+    }  # fmt: skip
+
+
+def test_sample_writes_csv_to_stdout_and_tables_to_files(model, real):
+    result = run("sample", model, "-n", "20", "--seed", "1")
+    assert result.stderr == ""
+    assert result.stdout.splitlines()[0] == "age,rich,height"
+    assert len(result.stdout.splitlines()) == 21
+    run("sample", model, "-n", "20", "--seed", "1", "-o", "s.parquet")
+    synthetic = pd.read_parquet("s.parquet")
+    assert synthetic.to_csv(index=False) == result.stdout
+    assert synthetic.dtypes.equals(real.dtypes)
+
+
+def test_no_rows_give_the_header(model):
+    assert run("sample", model, "-n", "0").stdout == "age,rich,height\n"
+
+
+def test_standard_input_is_read(folder, real):
+    run("fit", "-", "-o", "m.synthgan", "--model", "independent", input=real.to_csv(index=False))
+    assert load("m.synthgan").n_rows_ == 300
+
+
+def test_several_files_are_fitted_together(folder, real):
+    real.to_csv("real2.csv", index=False)
+    run("fit", "real.csv", "real2.csv", "-o", "m.synthgan", "--model", "independent")
+    assert load("m.synthgan").n_rows_ == 600
+    run("fit", "real*.csv", "-o", "m.synthgan", "--model", "independent")
+    assert load("m.synthgan").n_rows_ == 600
+
+
+def test_evaluate_prints_a_table_or_json_and_writes_html(model):
+    run("sample", model, "-n", "200", "-o", "s.csv", "--seed", "0")
+    command = ("evaluate", "--real", "real.csv", "--synthetic", "s.csv")
+    table = run(*command, "--holdout", "holdout.parquet", "--target", "rich", "--html", "r.html")
+    assert "c2st_gbm" in table.stdout
+    assert "Wrote r.html" in table.stderr
+    report = json.loads(run(*command, "--json").stdout)
+    metrics = {row["metric"]: row["value"] for row in report["metrics"]}
+    assert 0 <= metrics["shape_error"] < 0.2
+    assert Path("r.html").stat().st_size > 1000
+
+
+def test_a_gate_that_is_met_exits_with_3(model):
+    run("sample", model, "-n", "200", "-o", "s.csv", "--seed", "0")
+    command = ("evaluate", "--real", "real.csv", "--synthetic", "s.csv", "--fail-if")
+    result = run(*command, "shape_error > -1", "--fail-if", "shape_error>=2", code=3)
+    assert result.stderr.count("Gate:") == 1
+    assert "shape_error" in result.stdout
+    run(*command, "shape_error>0.9")
+
+
+def test_a_gate_on_a_figure_that_is_missing_fails(model):
+    command = ("evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--fail-if")
+    result = run(*command, "tstr<0.8", code=1)
+    assert "Error: --fail-if tstr<0.8: tstr was not computed" in result.stderr
+
+
+def test_inspect_shows_the_manifest(model):
+    text = run("inspect", model).stdout
+    assert "m.synthgan: independent, format 1" in text
+    assert "300 rows, 3 columns, seed 0" in text
+    assert "age     numerical" in text
+    manifest = json.loads(run("inspect", model, "--json").stdout)
+    assert manifest["versions"]["synthgan"] == __version__
+    assert len(manifest["sha256"]) == 64
+
+
+def test_inspect_prints_no_control_characters(folder):
+    pd.DataFrame({"\x1b[2Jname": [1, 2, 2] * 9}).to_csv("odd.csv", index=False)
+    run("fit", "odd.csv", "-o", "m.synthgan", "--model", "independent")
+    assert "\x1b" not in run("inspect", "m.synthgan").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "none.csv", "-o", "m"], "There is no file 'none.csv'"),
+        (["fit", "rael.csv", "-o", "m"], "Did you mean 'real.csv'?"),
+        (["fit", "real.csv", "-o", "no/m"], "the folder 'no' does not exist"),
+        (["fit", "real.csv", "-o", "m", "--kind", "agee=numerical", "--model", "independent"], "'agee'"),
+        (["fit", "real.csv", "-o", "m", "--seed", "-1", "--model", "independent"], "random_state"),
+        (["fit", "empty.csv", "-o", "m"], "'empty.csv' is empty"),
+        (["fit", "header.csv", "-o", "m", "--model", "independent"], "row"),
+        (["sample", "real.csv", "-n", "5"], "'real.csv' is not a synthgan model file"),
+        (["sample", "none", "-n", "5"], "There is no model file 'none'"),
+        (["sample", "m.synthgan", "-n", "-5"], "'n_samples' parameter"),
+        (["sample", "m.synthgan", "-n", "5", "-o", "x.docx"], "must end in one of .csv"),
+        (["inspect", "real.csv"], "is not a synthgan model file"),
+        (["evaluate", "--real", "real.csv", "--synthetic", "none.csv"], "There is no file 'none.csv'"),
+        (["evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--target", "x"], "'x'"),
+    ],
+)
+def test_a_failure_is_one_line_and_leaves_nothing_behind(model, folder, arguments, message):
+    (folder / "empty.csv").touch()
+    (folder / "header.csv").write_text("a,b\n")
+    before = sorted(path.name for path in folder.iterdir())
+    result = run(*arguments, code=1)
+    assert result.stdout == ""
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    assert message in last
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit"],
+        ["fit", "real.csv"],
+        ["fit", "real.csv", "-o", "-"],
+        ["fit", "real.csv", "-o", "m", "--model", "vae"],
+        ["fit", "real.csv", "-o", "m", "--kind", "age"],
+        ["fit", "real.csv", "-o", "m", "--model", "independent", "--max-seconds", "3"],
+        ["sample", "m.synthgan"],
+        ["sample", "m.synthgan", "-n", "many"],
+        ["sample", "m.synthgan", "-n", "1", "--n-passes", "2"],
+        ["evaluate", "--real", "real.csv"],
+        ["evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--fail-if", "c2st_gbm=1"],
+        ["evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--fail-if", "c2st_gmb>1"],
+        ["no-such-command"],
+    ],
+)
+def test_wrong_usage_exits_with_2(model, arguments):
+    assert "Usage:" in run(*arguments, code=2).stderr
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["fit"], ["sample"], ["evaluate"], ["inspect"]])
+def test_every_command_explains_itself(command):
+    text = run(*command, "--help").stdout
+    assert "Usage: main" in text
+    assert command or "synthgan fit real.csv" in text
+
+
+def test_the_version_is_shown():
+    assert __version__ in run("--version").stdout
+
+
+# --- as a process ----------------------------------------------------------------------
+
+
+def process(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "synthgan", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_inspect_is_light(model):
+    code = f"""
+import sys
+from pathlib import Path
+from synthgan.cli import main
+main(["inspect", {model!r}], standalone_mode=False)
+assert not {{"torch", "pandas", "sklearn"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_reader_that_goes_away_is_no_error(model):
+    with process("sample", model, "-n", "50000") as child:
+        assert child.stdout.readline() == "age,rich,height\n"
+        child.stdout.close()
+        assert child.stderr.read() == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are delivered differently on Windows")
+def test_an_interruption_exits_with_130_and_leaves_nothing(folder):
+    with process("fit", "-", "-o", "m.synthgan", stdin=subprocess.PIPE) as child:
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(2)  # it waits for its input
+        child.send_signal(signal.SIGINT)
+        assert child.wait(60) == 130
+        assert child.stderr.read() == "Interrupted.\n"
+    assert not (folder / "m.synthgan").exists()
