@@ -67,8 +67,8 @@ def _looks(rows: Mapping[str, Any]) -> Answer:
         next(words for least, words in _LOOKS if row["value"] >= least) if known else "Too few rows to tell"
     )
     text = (
-        f"A classifier that learns to tell synthetic from real rows reaches an AUC of {show(row['value'], 'AUC')} "
-        f"(0.5 is guessing{_references(row, 'AUC')}). Single columns differ by "
+        "A classifier that learns to tell synthetic from real rows reaches an AUC of "
+        f"{show(row['value'], 'AUC')} (0.5 is guessing{_references(row, 'AUC')}). Single columns differ by "
         f"{show(shape['value'], 'ratio')} on average{_in_brackets(shape)}, pairs of columns by "
         f"{show(trend['value'], 'ratio')}{_in_brackets(trend)}."
     )
@@ -89,9 +89,9 @@ def _works(rows: Mapping[str, Any], facts: Mapping[str, Any]) -> Answer:
     units = tstr["units"]
     chance = 0.0 if units == "R2" else 0.5
     text = (
-        f"A model trained on the synthetic table predicts {facts['target']!r} in real rows that nobody has seen with "
-        f"{'an R2' if units == 'R2' else 'an AUC'} of {show(tstr['value'], units)}; trained on the real table it reaches "
-        f"{show(trtr['value'], units)} (guessing: {chance})."
+        f"A model trained on the synthetic table predicts {facts['target']!r} in real rows that nobody has "
+        f"seen with {'an R2' if units == 'R2' else 'an AUC'} of {show(tstr['value'], units)}; trained on the "
+        f"real table it reaches {show(trtr['value'], units)} (guessing: {chance})."
     )
     if trtr["value"] - chance < 0.02:
         return Answer(question, "Cannot be said: the real table does not predict this target either", text)
@@ -103,13 +103,14 @@ def _copies(rows: Mapping[str, Any], facts: Mapping[str, Any]) -> Answer:
     """Judge the identical rows against those of the holdout; never more than that."""
     question = "Does it copy the data?"
     row, n_rows = rows["identical_share"], facts["rows"]
+    n_same = round(row["value"] * n_rows["synthetic"])
     text = (
-        f"{show(row['value'], 'ratio')} of the synthetic rows ({round(row['value'] * n_rows['synthetic']):,} of "
-        f"{n_rows['synthetic']:,}) are identical to a real row"
+        f"{show(row['value'], 'ratio')} of the synthetic rows ({n_same:,} of {n_rows['synthetic']:,}) "
+        "are identical to a real row"
     )
     caution = (
-        " Identical rows are the crudest form of copying: their absence is no evidence of privacy, and this report "
-        "does not measure privacy."
+        " Identical rows are the crudest form of copying: their absence is no evidence of privacy, and this "
+        "report does not measure privacy."
     )
     if np.isnan(row["ceiling"]):
         verdict = (

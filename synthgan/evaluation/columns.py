@@ -8,7 +8,7 @@ same text.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -99,8 +99,9 @@ def _common_sort(sorts: Sequence[str], columns: Sequence[pd.Series[Any]], roles:
         first = known[0]
         if sorts[place] != sorts[first]:
             raise DataError(
-                f"Column {columns[first].name!r} holds {sorts[first]} in {roles[first]} (dtype {columns[first].dtype}) "
-                f"but {sorts[place]} in {roles[place]} (dtype {columns[place].dtype}). Convert it in one of them."
+                f"Column {columns[first].name!r} holds {sorts[first]} in {roles[first]} "
+                f"(dtype {columns[first].dtype}) but {sorts[place]} in {roles[place]} "
+                f"(dtype {columns[place].dtype}). Convert it in one of them."
             )
     return sorts[known[0]] if known else "missing"
 

@@ -47,4 +47,5 @@ def identical_share(real: CodedTable, synthetic: CodedTable) -> Estimate:
 def _row_keys(table: CodedTable) -> list[bytes]:
     """Give the codes of each row as bytes."""
     rows = np.ascontiguousarray(table.codes)
-    return rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel().tolist()
+    size, data = rows.shape[1] * rows.itemsize, rows.tobytes()
+    return [data[start : start + size] for start in range(0, len(data), size)]

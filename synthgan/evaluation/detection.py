@@ -1,4 +1,4 @@
-"""Does it look like the data, jointly: can a classifier tell synthetic rows from real ones?
+"""Does it look like the data as a whole: classifiers that try to tell synthetic rows from real ones.
 
 The classifier two-sample test. Coded tables enter, an AUC with its interval
 leaves: 0.5 is chance, 1 is told apart without fail.
@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from synthgan.evaluation.features import boosting_features, linear_features
-from synthgan.evaluation.intervals import Z95, Estimate, auc_with_variance
+from synthgan.evaluation.intervals import Estimate, auc_with_variance
 from synthgan.evaluation.tables import CodedTable
 from synthgan.seeding import stream
 
@@ -106,5 +106,4 @@ def _cross_validated(score: Scorer, truth: NDArray[np.bool_], seed: int) -> Esti
     for train, test in folds.split(np.zeros(len(truth)), truth):
         results.append(auc_with_variance(truth[test], score(train, test)))
     auc = float(np.mean([area for area, _ in results]))
-    half = Z95 * float(np.sqrt(np.sum([variance for _, variance in results]))) / n_folds
-    return Estimate(auc, max(0.0, auc - half), min(1.0, auc + half))
+    return Estimate.around(auc, float(np.sqrt(np.sum([variance for _, variance in results]))) / n_folds)

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from synthgan.evaluation.tables import CodedTable
 
-__all__ = ["MAX_CATEGORIES", "boosting_features", "linear_features"]
+__all__ = ["MAX_CATEGORIES", "boosting_features", "linear_features", "standardised"]
 
 MAX_CATEGORIES = 255  # what scikit-learn's histogram boosting can hold in one column
 
@@ -79,7 +79,7 @@ def linear_features(table: CodedTable, names: Sequence[Hashable]) -> sparse.csr_
     for name in names:
         codes = table.column(name)
         if table.domain.is_ordered(name):
-            values = _standardised(table.numbers(name))
+            values = np.nan_to_num(standardised(table.numbers(name)))
             blocks.append(sparse.csr_array(np.column_stack([values, codes < 0])))
         else:
             shape = (len(table), 1 + len(table.domain.levels[name]))
@@ -87,12 +87,16 @@ def linear_features(table: CodedTable, names: Sequence[Hashable]) -> sparse.csr_
     return sparse.csr_array(sparse.hstack(blocks, format="csr"))
 
 
-def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give mean 0 and deviation 1, 0 where missing."""
+def standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give mean 0 and deviation 1 (0 if all are equal); NaN stays, squares stay finite.
+
+    >>> standardised(np.array([1e300, 3e300, np.nan]))
+    array([-1.,  1., nan])
+    """
     there = ~np.isnan(values)
     if not there.any():
-        return np.zeros_like(values)
-    scaled = values / max(np.abs(values[there]).max(), np.finfo(float).tiny)  # squares stay finite
-    centred = np.where(there, scaled - scaled[there].mean(), 0.0)
+        return values
+    scaled = values / max(np.abs(values[there]).max(), np.finfo(float).tiny)
+    centred = scaled - scaled[there].mean()
     spread = centred[there].std()
-    return centred / spread if spread > 1e-14 else np.zeros_like(values)
+    return np.asarray(centred / spread if spread > 1e-14 else centred * 0.0)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from synthgan.evaluation.features import standardised
 from synthgan.evaluation.tables import CodedTable
 
 __all__ = [
@@ -231,7 +232,7 @@ def _correlations(table: CodedTable, names: list[Hashable]) -> NDArray[np.float6
     """Give Pearson's r of all pairs over the rows that have both, NaN where undefined, shape (d, d)."""
     if not names:
         return np.empty((0, 0))
-    values = np.column_stack([_standardised(table, name) for name in names])
+    values = np.column_stack([standardised(table.numbers(name)) for name in names])
     there = (~np.isnan(values)).astype(np.float64)
     x = np.where(there > 0, values, 0.0)
     n = there.T @ there  # rows that have both
@@ -241,18 +242,6 @@ def _correlations(table: CodedTable, names: list[Hashable]) -> NDArray[np.float6
         variance[variance <= 1e-12 * np.maximum(square, n)] = np.nan  # constant over the common rows
         r: NDArray[np.float64] = (product - mean * mean.T / n) / np.sqrt(variance * variance.T)
     return np.clip(r, -1.0, 1.0)
-
-
-def _standardised(table: CodedTable, name: Hashable) -> NDArray[np.float64]:
-    """Give a column with mean 0 and deviation 1, so that sums of squares neither overflow nor cancel."""
-    values = table.numbers(name)
-    there = values[~np.isnan(values)]
-    if not len(there):
-        return values
-    values = values / max(np.abs(there).max(), np.finfo(float).tiny)
-    centred = values - np.nanmean(values)
-    spread = np.nanstd(centred)
-    return centred / spread if spread > 1e-14 else np.where(np.isnan(values), np.nan, 0.0)
 
 
 def _correlation_gap(real: NDArray[np.float64], synthetic: NDArray[np.float64]) -> NDArray[np.float64]:

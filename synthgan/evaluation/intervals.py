@@ -27,6 +27,12 @@ class Estimate:
     low: float = float("nan")
     high: float = float("nan")
 
+    @classmethod
+    def around(cls, value: float, deviation: float) -> Estimate:
+        """Give a figure in [0, 1] with the normal interval of its deviation, which may be NaN."""
+        low, high = np.clip([value - Z95 * deviation, value + Z95 * deviation], 0.0, 1.0).tolist()
+        return cls(value, low, high)
+
 
 def wilson(successes: int, trials: int) -> Estimate:
     """Give a share with Wilson's score interval.
@@ -140,6 +146,5 @@ def bootstrapped(
         drawn.append(measure(real.take(rows), synthetic.take(others)))
     found = {}
     for name, value in measure(real, synthetic).items():
-        half = Z95 * float(np.std([resample[name] for resample in drawn], ddof=1))
-        found[name] = Estimate(value, max(0.0, value - half), min(1.0, value + half))
+        found[name] = Estimate.around(value, float(np.std([resample[name] for resample in drawn], ddof=1)))
     return found

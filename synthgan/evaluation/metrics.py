@@ -73,8 +73,9 @@ _ALL = (
         0.0,
         "lower",
         "ratio",
-        "mean over pairs of half the difference of Pearson's r (two numbers) or the total variation distance of "
-        "the joint table, numbers in 10 bins of each table's own range; 1 - 'Column Pair Trends' of SDMetrics 0.11.1",
+        "mean over pairs of half the difference of Pearson's r (two numbers) or the total variation distance "
+        "of the joint table, numbers in 10 bins of each table's own range; 1 - 'Column Pair Trends' of "
+        "SDMetrics 0.11.1",
     ),
     Metric(
         "trend_error_shared",
@@ -83,7 +84,7 @@ _ALL = (
         0.0,
         "lower",
         "ratio",
-        "trend_error with the bins of the real table in both tables, so that one outlier does not move them all",
+        "trend_error with the bins of the real table in both tables, so that one outlier does not move all",
     ),
     Metric(
         "c2st_gbm",
@@ -102,8 +103,8 @@ _ALL = (
         0.5,
         "lower",
         "AUC",
-        "classifier two-sample test by logistic regression on one-hot and standardised columns, 5 held-out folds; "
-        "sees single columns only",
+        "classifier two-sample test by logistic regression on one-hot and standardised columns, 5 held-out "
+        "folds; sees single columns only",
     ),
     Metric(
         "tstr",
@@ -130,7 +131,7 @@ _ALL = (
         float("nan"),
         "match",
         "ratio",
-        "share of synthetic rows equal to a real row in every column; to be read beside the share of the holdout",
+        "share of synthetic rows equal to a real row in every column; to be read beside that of the holdout",
     ),
 )
 

@@ -6,6 +6,7 @@ nothing from outside; names and categories are escaped by the template.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ __all__ = ["render"]
 _MAX_CARDS = 60  # columns that get a picture, the worst first
 _MAX_CELLS = 30  # columns of the heat map, the worst first
 _MAX_CURVES = 16
+_CHANCE = {"AUC": 0.5, "macro AUC": 0.5, "R2": 0.0}  # where the scale of a score begins
 _PALE, _DARK = np.array([247, 249, 251]), np.array([8, 69, 126])
 
 
@@ -67,20 +69,20 @@ def _metric(row: dict[Hashable, Any]) -> dict[str, Any]:
     metric, units = METRICS[row["metric"]], row["units"]
     figures = {name: row[name] for name in ("value", "low", "high", "ceiling", "floor")}
     known = [figure for figure in figures.values() if not np.isnan(figure)]
-    start, end = (min(0.5, *known), 1.0) if units in ("AUC", "macro AUC") and known else (0.0, max([*known, 1e-9]))
-    if units == "R2":
-        start, end = min([0.0, *known]), 1.0
-    scale = (lambda figure: 2 + 96 * (figure - start) / (end - start)) if end > start else (lambda _: 2.0)
+    start, end = (0.0, max([1e-9, *known])) if units == "ratio" else (min([_CHANCE[units], *known]), 1.0)
+    place = {name: 2 + 96 * (figure - start) / (end - start) for name, figure in figures.items()}
     return {
         "name": metric.name,
         "title": metric.title,
         "family": metric.family,
-        "better": {"lower": "lower is better", "higher": "higher is better", "match": "like the ceiling is best"}[
-            metric.direction
-        ],
+        "better": {
+            "lower": "lower is better",
+            "higher": "higher is better",
+            "match": "like the ceiling is best",
+        }[metric.direction],
         "source": metric.source,
         "text": {name: show(figure, units) for name, figure in figures.items()},
-        "place": {name: None if np.isnan(f) else round(float(scale(f)), 2) for name, f in figures.items()},
+        "place": {name: None if np.isnan(at) else round(at, 2) for name, at in place.items()},
         "ends": (show(start, units), show(end, units)),
     }
 
@@ -90,13 +92,16 @@ def _cards(report: Report) -> list[dict[str, Any]]:
     profiles = {profile.name: profile.shape for profile in report.profiles}
     worst = report.columns.sort_values("error", ascending=False, kind="stable").head(_MAX_CARDS)
     cards = []
-    for row in worst.itertuples(index=False):
-        shape = profiles[row.column]
-        card = {"name": str(row.column), "kind": row.kind, "error": show(row.error, "ratio"), "missing": None}
-        if row.missing_real or row.missing_synthetic:
-            card["missing"] = (show(row.missing_real, "ratio"), show(row.missing_synthetic, "ratio"))
-        card["bars"] = list(_bars(shape)) if isinstance(shape, Bars) else None
-        card["image"] = plots.draw_histogram(shape) if isinstance(shape, Histogram) else None
+    for row in worst.to_dict("records"):
+        shape, missing = profiles[row["column"]], (row["missing_real"], row["missing_synthetic"])
+        card = {
+            "name": str(row["column"]),
+            "kind": row["kind"],
+            "error": show(row["error"], "ratio"),
+            "missing": [show(share, "ratio") for share in missing] if any(missing) else None,
+            "bars": list(_bars(shape)) if isinstance(shape, Bars) else None,
+            "image": plots.draw_histogram(shape) if isinstance(shape, Histogram) else None,
+        }
         cards.append(card)
     return cards
 
@@ -122,17 +127,16 @@ def _heat_map(report: Report) -> dict[str, Any] | None:
     pairs = report.pairs.dropna(subset=["error"])
     if not len(pairs):
         return None
-    both = pd.concat([pairs[["first", "error"]].set_axis(["column", "error"], axis=1),
-                      pairs[["second", "error"]].set_axis(["column", "error"], axis=1)])  # fmt: skip
-    mean = both.groupby("column", sort=False)["error"].mean().sort_values(ascending=False, kind="stable")
-    names = [name for name in report.columns["column"] if name in set(mean.index[:_MAX_CELLS])]
+    errors: dict[Hashable, dict[Hashable, float]] = defaultdict(dict)
+    for first, second, error in zip(pairs["first"], pairs["second"], pairs["error"], strict=True):
+        errors[first][second] = errors[second][first] = error
+    mean = {name: float(np.mean(list(found.values()))) for name, found in errors.items()}
+    shown = set(sorted(mean, key=lambda name: -mean[name])[:_MAX_CELLS])
+    names = [name for name in report.columns["column"] if name in shown]
     top = float(pairs["error"].max()) or 1.0
-    errors = {}
-    for row in pairs.itertuples(index=False):
-        errors[row.first, row.second] = errors[row.second, row.first] = row.error
     rows = []
     for first in names:
-        cells = [_cell(errors.get((first, second)), top, f"{first} and {second}") for second in names]
+        cells = [_cell(errors[first].get(second), top, f"{first} and {second}") for second in names]
         rows.append({"name": str(first), "mean": show(mean[first], "ratio"), "cells": cells})
     worst = pairs.sort_values("error", ascending=False, kind="stable").head(5)
     return {
@@ -140,7 +144,10 @@ def _heat_map(report: Report) -> dict[str, Any] | None:
         "hidden": len(mean) - len(names),
         "top": show(top, "ratio"),
         "ramp": [_colour(k / 10) for k in range(11)],
-        "worst": [(str(r.first), str(r.second), show(r.error, "ratio")) for r in worst.itertuples(index=False)],
+        "worst": [
+            (str(row["first"]), str(row["second"]), show(row["error"], "ratio"))
+            for row in worst.to_dict("records")
+        ],
     }
 
 
@@ -150,7 +157,12 @@ def _cell(error: float | None, top: float, title: str) -> dict[str, str]:
         return {"text": "", "colour": "#fff", "ink": "#fff", "title": ""}
     text = f"{100 * error:.0f}" if error >= 0.0995 else f"{100 * error:.1f}"
     ink = "#fff" if error / top > 0.5 else "#223"
-    return {"text": text, "colour": _colour(error / top), "ink": ink, "title": f"{title}: {show(error, 'ratio')}"}
+    return {
+        "text": text,
+        "colour": _colour(error / top),
+        "ink": ink,
+        "title": f"{title}: {show(error, 'ratio')}",
+    }
 
 
 def _colour(share: float) -> str:

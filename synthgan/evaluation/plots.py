@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -27,7 +28,7 @@ REAL = "#aebfd0"  # a pale fill against a strong line: told apart without colour
 SYNTHETIC = "#d55e00"
 PHASE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito (2008)
 _INK = "#555"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "synthgan",  # equal figures, equal bytes
     "font.family": "DejaVu Sans",
@@ -86,13 +87,13 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _place(edges: NDArray[np.generic], axes: Axes) -> NDArray[np.float64]:
+def _place(edges: NDArray[Any], axes: Axes) -> NDArray[np.float64]:
     """Turn bin edges into places on the x axis, and label the axis to suit."""
     if edges.dtype.kind == "M":
-        locator = AutoDateLocator(maxticks=7)
+        locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        return np.asarray(date2num(edges), dtype=np.float64)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        return np.asarray(date2num(edges), dtype=np.float64)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(MaxNLocator(6))
     if edges.dtype.kind == "m":
         seconds = edges / np.timedelta64(1, "s")

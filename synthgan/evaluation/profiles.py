@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class Histogram:
         Share of the observed cells.
     """
 
-    edges: NDArray[np.generic]
+    edges: NDArray[Any]
     real: NDArray[np.float64]
     synthetic: NDArray[np.float64]
 
@@ -100,19 +101,18 @@ def _histogram(real: CodedTable, synthetic: CodedTable, name: Hashable) -> Histo
     counts = np.stack([real.counts(name)[1:], synthetic.counts(name)[1:]])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     below = np.cumsum(shares.sum(axis=0)) / max(shares.sum(), 1e-300)
-    low = values[min(np.searchsorted(below, 0.005), len(values) - 1)]
-    high = values[min(np.searchsorted(below, 0.995), len(values) - 1)]
+    low, high = values[np.minimum(np.searchsorted(below, [0.005, 0.995]), len(values) - 1)].tolist()
     if not np.isfinite(high - low) or max(abs(low), abs(high)) > 1e100:
         return None  # beyond what an axis can show
     edges = _edges(low, high, whole=levels.dtype.kind in "iu")
     place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    binned = [np.bincount(place, weights=share, minlength=len(edges) - 1) for share in shares]
     shown = edges.astype(np.int64).astype(levels.dtype) if levels.dtype.kind in "mM" else edges
-    return Histogram(shown, binned[0], binned[1])
+    first, second = (np.bincount(place, share, len(edges) - 1).astype(np.float64) for share in shares)
+    return Histogram(shown, first, second)
 
 
 def _edges(low: float, high: float, *, whole: bool) -> NDArray[np.float64]:
-    """Give bin edges; those of whole numbers lie between them, so that no bin holds more numbers than another."""
+    """Give bin edges; between whole numbers, so that every bin holds equally many of them."""
     if whole and max(abs(low), abs(high)) < 2**52:
         width = 1.0 if high - low <= _MAX_STEPS else np.ceil((high - low + 1) / _MAX_BINS)
         return low - 0.5 + width * np.arange(np.ceil((high - low + 1) / width) + 1)

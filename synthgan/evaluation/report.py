@@ -67,7 +67,7 @@ class Report:
 
     @property
     def answers(self) -> tuple[Answer, Answer, Answer]:
-        """Does it look like the data, work like it, copy it?"""
+        """Say whether the table looks like the data, works like it, copies it."""
         return answer_all(self.frame, self.facts)
 
     def __str__(self) -> str:
@@ -148,13 +148,11 @@ class Report:
 def _cells(frame: pd.DataFrame) -> list[list[str]]:
     """Write each metric as a row of text: name, value, interval, ceiling, floor, best."""
     rows = []
-    for row in frame.itertuples(index=False):
-        value, low, high, ceiling, floor, best = (
-            show(figure, row.units)
-            for figure in (row.value, row.low, row.high, row.ceiling, row.floor, row.best)
-        )
+    for row in frame.to_dict("records"):
+        figures = ("value", "low", "high", "ceiling", "floor", "best")
+        value, low, high, *references = (show(row[name], row["units"]) for name in figures)
         interval = "-" if low == "-" else f"{low.removesuffix(' %')} to {high}"
-        rows.append([row.metric, value, interval, ceiling, floor, best])
+        rows.append([row["metric"], value, interval, *references])
     return rows
 
 

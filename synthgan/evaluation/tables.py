@@ -9,7 +9,7 @@ and the features of a classifier all follow from codes, exactly and fast.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,7 +41,7 @@ class Domain:
 
     names: tuple[Hashable, ...]
     kinds: dict[Hashable, str]
-    levels: dict[Hashable, NDArray[np.generic]]
+    levels: dict[Hashable, NDArray[Any]]
 
     def is_ordered(self, name: Hashable) -> bool:
         """Tell whether distances between the values of a column have a meaning."""
@@ -199,17 +199,16 @@ def _check_names(real: pd.DataFrame, frame: pd.DataFrame, role: str) -> None:
         )
     if extra:
         raise DataError(
-            f"{role} has {_columns(extra)} that real lacks: {listing(extra)}. "
-            f"Drop {'it' if len(extra) == 1 else 'them'}, or add {'it' if len(extra) == 1 else 'them'} to real."
+            f"{role} has {_columns(extra)} that real lacks: {listing(extra)}. Drop what real does not have."
         )
 
 
 def _place(frame: pd.DataFrame, name: Hashable) -> int:
     """Find a column by its exact name, whatever hashable it is."""
-    return list(frame.columns).index(name)
+    return next(place for place, own in enumerate(frame.columns) if own == name)
 
 
-def _columns(names: list[Hashable]) -> str:
+def _columns(names: Sequence[Hashable]) -> str:
     return "1 column" if len(names) == 1 else f"{len(names)} columns"
 
 

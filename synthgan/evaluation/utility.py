@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from synthgan.evaluation.features import boosting_features
-from synthgan.evaluation.intervals import Z95, Estimate, auc_with_variance
+from synthgan.evaluation.intervals import Estimate, auc_with_variance
 from synthgan.evaluation.tables import CodedTable
 from synthgan.seeding import stream
 
@@ -121,8 +121,7 @@ def _classification(train: CodedTable, holdout: CodedTable, task: Task, rng: np.
     if task.name == "binary":
         positive = classes[-1]
         auc, variance = auc_with_variance(y_test == positive, scores[:, positive])
-        half = Z95 * float(np.sqrt(variance))
-        return Estimate(auc, max(0.0, auc - half), min(1.0, auc + half))
+        return Estimate.around(auc, float(np.sqrt(variance)))
 
     def macro(rows: NDArray[np.intp]) -> float:
         present = [k for k in classes if 0 < (y_test[rows] == k).sum() < len(rows)]
