@@ -252,7 +252,8 @@ def _read_csv(file: str | BytesIO, name: str) -> pd.DataFrame:
         if isinstance(error, PermissionError):
             raise
         raise DataError(f"{name} cannot be read ({error}). Check that it is complete.") from error
-    return frame.apply(_narrow) if len(frame.columns) else frame
+    narrow: pd.DataFrame = frame.apply(_narrow)
+    return narrow
 
 
 def _narrow(values: pd.Series[Any]) -> pd.Series[Any]:

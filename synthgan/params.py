@@ -14,7 +14,7 @@ from numbers import Integral, Real
 
 from synthgan.errors import ParameterError
 
-__all__ = ["Choice", "Instance", "Rule", "Interval", "check_parameter", "check_parameters"]
+__all__ = ["Choice", "Instance", "Interval", "Rule", "check_parameter", "check_parameters"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ class Choice:
 
     def admits(self, value: object) -> bool:
         """Tell whether `value` obeys the rule."""
-        return any(value is option or (type(value) is type(option) and value == option) for option in self.options)
+        return any(
+            value is option or (type(value) is type(option) and value == option) for option in self.options
+        )
 
     def __str__(self) -> str:
         return " or ".join(repr(option) for option in self.options)
@@ -76,9 +78,9 @@ Rule = tuple[Interval | Choice | Instance, ...]  # a value obeys when one altern
 def check_parameter(owner: str, name: str, value: object, rule: Rule) -> None:
     """Raise `ParameterError` unless one alternative of the rule admits the value.
 
-    >>> check_parameter("TabularGAN", "batch_size", 0, (Interval(int, 1),))
+    >>> check_parameter("CTGAN", "batch_size", 0, (Interval(int, 1),))
     Traceback (most recent call last):
-    synthgan.errors.ParameterError: The 'batch_size' parameter of TabularGAN must be an int in [1, inf). Got 0.
+    synthgan.errors.ParameterError: The 'batch_size' parameter of CTGAN must be an int in [1, inf). Got 0.
     """
     if not any(alternative.admits(value) for alternative in rule):
         wanted = " or ".join(str(alternative) for alternative in rule)

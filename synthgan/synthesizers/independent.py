@@ -122,6 +122,6 @@ def _shares(arrays: dict[str, NDArray[Any]], name: str, size: int) -> NDArray[np
     shares = arrays.get(name)
     if shares is None or shares.shape != (size,) or shares.dtype != np.float64:
         raise ModelFileError(f"is damaged: it has no {name!r} of {size} numbers.")
-    if shares.min(initial=0) < 0 or abs(shares.sum() - 1) > 1e-6:
+    if shares.min(initial=0) < 0 or abs(shares.sum() - 1) > 1e-9:
         raise ModelFileError(f"is damaged: {name!r} is no distribution.")
     return shares
