@@ -248,21 +248,25 @@ def take(levels: Array, codes: NDArray[np.integer[Any]], missing: object) -> Arr
 
 
 def object_keys(series: pd.Series[Any]) -> pd.Series[Any]:
-    """Make values of an object column comparable where 1, 1.0 and True must stay apart.
+    """Make the values of a column comparable where 1, 1.0 and True must stay apart.
+
+    Text stays what it is; any other object becomes a pair of its type and its text.
 
     >>> object_keys(pd.Series([1, True, "a"], dtype=object)).tolist()
-    ['int 1', 'bool True', "str 'a'"]
-    >>> object_keys(pd.Series(["a", None], dtype=object)).tolist()
-    ['a', None]
+    [('int', '1'), ('bool', 'True'), 'a']
     """
+    if isinstance(series.dtype, pd.IntervalDtype):
+        series = series.astype(object)
     if not is_object_dtype(series.dtype) or pd.api.types.infer_dtype(series, skipna=True) in (
         "string",
-        "boolean",
         "empty",
     ):
         return series
-    absent = series.isna()
-    keys = [None if gone else f"{type(v).__name__} {v!r}" for v, gone in zip(series, absent, strict=True)]
+    keys = np.empty(len(series), dtype=object)
+    for row, (value, absent) in enumerate(zip(series, series.isna(), strict=True)):
+        keys[row] = (
+            None if absent else value if isinstance(value, str) else (type(value).__name__, repr(value))
+        )
     return pd.Series(keys, index=series.index, dtype=object)
 
 

@@ -225,8 +225,11 @@ class Schema:
 
 def table(arrays: list[Any], names: list[Hashable], n_rows: int) -> pd.DataFrame:
     """Put arrays side by side under any hashable names, with a RangeIndex."""
-    frame = pd.DataFrame(dict(enumerate(arrays)), index=pd.RangeIndex(n_rows), copy=False)
-    frame.columns = pd.Index(names, tupleize_cols=False)
+    index = pd.RangeIndex(n_rows)  # the dtype is given, or objects that are all text would become str
+    parts = [pd.Series(array, index=index, dtype=array.dtype, copy=False) for array in arrays]
+    frame = pd.DataFrame(dict(enumerate(parts)), index=index, copy=False)
+    alike = len({type(name) for name in names}) == 1 and isinstance(names[0], str | int)
+    frame.columns = pd.Index(names, dtype=None if alike else object, tupleize_cols=False)
     return frame
 
 

@@ -150,8 +150,10 @@ class CategoricalCodec:
             table[self.levels_.codes] = np.arange(len(self.levels_))
             found: NDArray[np.int64] = table[series.array.codes]
             return found
-        keys = pd.Index(object_keys(pd.Series(self.levels_)))
-        return np.asarray(keys.get_indexer(pd.Index(object_keys(series))), dtype=np.int64)
+        levels, values = object_keys(pd.Series(self.levels_, dtype=self.column.dtype)), object_keys(series)
+        index = pd.Index(levels, dtype=levels.dtype, tupleize_cols=False)
+        found = index.get_indexer(pd.Index(values, dtype=values.dtype, tupleize_cols=False))
+        return np.asarray(found, dtype=np.int64)
 
     def inverse_transform(self, codes: NDArray[Any], alphas: NDArray[np.float64]) -> Array:
         """Decode to an array of the column's dtype."""
