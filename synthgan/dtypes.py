@@ -165,7 +165,7 @@ def dtype_from_json(data: Any) -> Dtype:
     datetime64[us, Europe/Berlin]
     """
     with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError, pa.ArrowException):
-        match next(iter(data)):
+        match next(iter(data), None):
             case "numpy":
                 return _numpy_from_json(data["numpy"])
             case "nullable":

@@ -176,9 +176,7 @@ class Schema:
                 f"X lacks {len(lacking)} of {len(self)} columns of the schema: {listing(lacking)}.{near}"
             )
         if extra:
-            problems.append(
-                f"X has {len(extra)} columns that the schema does not know: {listing(extra)}. Drop them."
-            )
+            problems.append(f"X has columns that the schema does not know: {listing(extra)}. Drop them.")
         _raise_all(problems)
         where: dict[Hashable, int] = {name: position for position, name in enumerate(frame.columns)}
         checked = [_conform(frame.iloc[:, where[column.name]], column) for column in self.columns]
@@ -319,7 +317,7 @@ def _find_odd_objects(values: Any) -> str:
         return ""
     name, count = Counter(odd).most_common(1)[0]
     nested = name in ("list", "dict", "set", "ndarray", "tuple")
-    return f"holds {count:,} values of type {name}, which cannot be modelled. " + (
+    return f"holds values of type {name} ({count:,} of them), which cannot be modelled. " + (
         _HINTS["list"] if nested else "Convert them to numbers, text or dates, or drop the column."
     )
 
@@ -421,7 +419,7 @@ def _conform(series: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], st
     if isinstance(wanted, pd.CategoricalDtype) and isinstance(found, pd.CategoricalDtype):
         unknown = ~series.cat.remove_unused_categories().cat.categories.isin(wanted.categories)
         if unknown.any():
-            return series, f"has {int(unknown.sum()):,} categories that the schema does not know."
+            return series, f"has categories that the schema does not know ({int(unknown.sum()):,} of them)."
         return series.astype(wanted), ""
     if wanted != found:
         return series, f"has the dtype {found} but {wanted} in the schema. Convert it with .astype()."
