@@ -215,8 +215,9 @@ def _cells(table: CodedTable, name: Hashable, model: CodedTable) -> NDArray[np.i
     seen = np.flatnonzero(model.counts(name)[1:])
     if not len(seen):
         return (codes >= 0).astype(np.int32)
-    edges = np.histogram_bin_edges(values[seen[[0, -1]]], bins=N_BINS)
-    bins = np.digitize(values, edges).clip(1, N_BINS + 1).astype(np.int32)  # one bin per level
+    scale = 2.0**-10 if np.abs(values).max() > 1e300 else 1.0  # the width of the range must be a float
+    edges = np.linspace(*(values[seen[[0, -1]]] * scale), N_BINS + 1)
+    bins = np.digitize(values * scale, edges).clip(1, N_BINS + 1).astype(np.int32)  # one bin per level
     return np.append(bins, np.int32(0))[codes]  # code -1 picks the appended 0
 
 

@@ -1,0 +1,171 @@
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthgan import evaluate
+from synthgan.evaluation.page import render
+
+EVIL = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'; background:url(https://example.org/x)",
+    "{{ 7 * 7 }} {% raw %}",
+    "$x_{1$ \\frac",
+    "</style><style>*{display:none}",
+    "&lt;b&gt; \x0b\u202e漢字 😀",
+]
+
+
+HARMLESS = set(
+    [
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "section",
+        "article",
+        "header",
+        "div",
+        "span",
+        "code",
+        "svg",
+        "circle",
+        "path",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "br",
+        "ul",
+        "li",
+        "dl",
+        "dt",
+        "dd",
+        "img",
+        "i",
+        "footer",
+    ]
+)
+
+
+class Elements(HTMLParser):
+    """Collect what a browser would make of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.attributes, self.text = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *attribute) for attribute in attrs]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def evil_page():
+    rng = np.random.default_rng(0)
+    real = pd.DataFrame({name: rng.choice(EVIL, 60) for name in EVIL[:4]})
+    for name in EVIL[4:]:
+        real[name] = rng.normal(size=60)
+    history = pd.DataFrame({"step": [1, 2], "phase": EVIL[:2], EVIL[0]: [1.0, 2.0], EVIL[4]: [0.5, np.nan]})
+    report = evaluate(real, real.sample(frac=1, random_state=0), holdout=real, target=EVIL[0])
+    return render(report, history)
+
+
+def test_names_and_categories_are_text_and_nothing_else(evil_page):
+    page = Elements(evil_page)
+    assert set(page.tags) <= HARMLESS
+    assert page.tags.count("style") == 1
+    assert not [a for a in page.attributes if a[1].startswith("on")]
+    for name in EVIL[:6]:
+        assert any(name in text for text in page.text), name
+    assert "49" not in [text.strip() for text in page.text]
+
+
+def test_nothing_is_loaded_and_nothing_runs(evil_page):
+    page = Elements(evil_page)
+    assert "script" not in page.tags
+    for tag, name, value in page.attributes:
+        if name in ("src", "href", "srcset", "action", "data", "poster", "xlink:href"):
+            assert tag == "img"
+            assert value.startswith("data:image/svg+xml;base64,")
+        if name == "style":
+            assert "url(" not in value
+    style = evil_page[evil_page.index("<style>") : evil_page.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    policy = next(v for t, n, v in page.attributes if n == "content" and "default-src" in v)
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "script" not in policy
+
+
+def test_it_opens_with_the_three_questions(report):
+    text = " ".join(Elements(render(report)).text)
+    places = [text.index(f"Does it {word} the data?") for word in ("look like", "work like", "copy")]
+    assert places == sorted(places)
+    assert places[-1] < text.index("All metrics")
+    assert "no evidence of privacy" in text
+
+
+def test_every_metric_note_and_column_is_there(report):
+    text = " ".join(Elements(render(report)).text)
+    for words in [*report.frame["metric"], *report.columns["column"], *report.notes]:
+        assert words in text
+
+
+def test_worst_columns_come_first(report):
+    text = " ".join(Elements(render(report)).text)
+    ordered = report.columns.sort_values("error", ascending=False)["column"]
+    start = text.index("Columns, the worst first")
+    places = [text.index(f"{name} error", start) if f"{name} error" in text else -1 for name in ordered]
+    assert places == sorted(places)
+
+
+def test_training_curves_are_drawn_when_given(report):
+    history = pd.DataFrame(
+        {
+            "seconds": [0.0, 1.0, 2.0, 3.0],
+            "phase": ["autoencoder", "autoencoder", "gan", "gan"],
+            "heldout_loss": [3.0, 2.0, np.nan, np.nan],
+            "critic_loss": [np.nan, np.nan, -1.0, np.inf],
+            "note": list("abcd"),
+        }
+    )
+    without, given = Elements(render(report)), Elements(render(report, history))
+    assert "Training" not in without.text
+    assert {"Training", "heldout_loss", "critic_loss", "autoencoder", "gan"} <= set(given.text)
+    assert "note" not in given.text
+    assert given.tags.count("img") == without.tags.count("img") + 2
+
+
+def test_a_history_without_rows_or_clock_is_no_trouble(report):
+    assert "Training" not in Elements(render(report, pd.DataFrame())).text
+    assert "loss" in Elements(render(report, pd.DataFrame({"loss": [1.0, 2.0]}))).text
+
+
+def test_wide_tables_stay_small():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 70)), columns=[f"column {i}" for i in range(70)])
+    page = render(evaluate(frame, frame + 0.1))
+    assert len(page) < 2_500_000
+    assert "10 further columns" in page
+    assert "40 are not" in page
+
+
+def test_the_file_is_complete_or_not_there(report, tmp_path):
+    report.to_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == render(report)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
