@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from synthgan.errors import ModelFileError
 from synthgan.layout import ATOM, EncodedTable, Layout, Span
-from synthgan.params import Choice, Instance, Interval, Rule
+from synthgan.params import Choice, Instance, Rule
 from synthgan.seeding import RandomState
 from synthgan.synthesizers.base import BaseSynthesizer, State, drawn_in_blocks
 
@@ -54,11 +54,6 @@ class IndependentSynthesizer(BaseSynthesizer):
 
     _parameter_rules: ClassVar[dict[str, Rule]] = {
         "kinds": (Choice((None,)), Instance((Mapping,), "a dict of column names and kinds")),
-        "random_state": (
-            Choice((None,)),
-            Interval(int, 0),
-            Instance((np.random.Generator, np.random.RandomState), "a numpy generator"),
-        ),
     }
 
     def __init__(self, kinds: Mapping[Any, str] | None = None, random_state: RandomState = None) -> None:

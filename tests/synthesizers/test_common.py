@@ -10,11 +10,61 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from synthgan import IndependentSynthesizer, load
+from synthgan import IndependentSynthesizer, TabularGAN, load
 from synthgan.errors import DataError, ParameterError, SynthganError
 from synthgan.synthesizers.base import BLOCK_ROWS
 
-SYNTHESIZERS = [pytest.param(IndependentSynthesizer(random_state=0), id="independent")]
+SMALL = {  # a network that learns next to nothing, in no time
+    "hidden_dim": 16,
+    "n_blocks": 1,
+    "latent_dim": 4,
+    "noise_dim": 4,
+    "n_steps": 8,
+    "n_gan_steps": 4,
+    "batch_size": 32,
+    "gan_batch_size": 16,
+    "device": "cpu",
+}
+SYNTHESIZERS = [
+    pytest.param(IndependentSynthesizer(random_state=0), id="independent"),
+    pytest.param(TabularGAN(**SMALL, random_state=0), id="tabular-gan"),
+]
+CHANGES = {  # for each estimator and parameter another value, which must change the rows
+    "IndependentSynthesizer": {"kinds": {"single": "categorical"}},
+    "TabularGAN": {
+        "kinds": {"single": "categorical"},
+        "max_modes": 3,
+        "modes": "gaussian",
+        "hidden_dim": 24,
+        "n_blocks": 2,
+        "latent_dim": 5,
+        "noise_dim": 5,
+        "n_steps": 12,
+        "batch_size": 48,
+        "learning_rate": 0.01,
+        "weight_decay": 10.0,
+        "latent_share": 0.9,
+        "heldout_fraction": 0.3,
+        "n_gan_steps": 6,
+        "gan_batch_size": 24,
+        "gan_loss": "relativistic",
+        "n_critic": 3,
+        "gradient_penalty": 100.0,
+        "generator_lr": 0.01,
+        "critic_lr": 0.01,
+        "pac_size": 2,
+        "conditional_share": 0.9,
+        "n_passes": 1,
+        "random_state": 1,
+    },
+}
+NO_CHANGE = {  # and why the rows stay the same
+    "random_state": "an independent model draws nothing while it is fitted",
+    "verbose": "shows a progress bar",
+    "device": "says where the work is done; needs a second device",
+    "max_seconds": "a limit in time; tested with the budget",
+    "patience": "a limit that a run of eight steps does not reach",
+}
 BAD_VALUES = [object(), -1.5, "no such value", [1, 2], ()]
 
 
@@ -97,13 +147,33 @@ def test_a_clone_is_unfitted_and_has_the_same_parameters(fitted):
 
 
 def test_every_parameter_has_a_rule_and_a_bad_value_is_named(unfitted, real):
-    assert set(unfitted._parameter_rules) == set(unfitted.get_params())
-    for name in unfitted.get_params():
-        bad = next(
-            value for value in BAD_VALUES if not any(r.admits(value) for r in unfitted._parameter_rules[name])
-        )
+    rules = unfitted._parameter_rules
+    assert set(rules) | {"random_state"} == set(unfitted.get_params())
+    for name, rule in rules.items():
+        bad = next(value for value in BAD_VALUES if not any(part.admits(value) for part in rule))
         with pytest.raises(ParameterError, match=f"'{name}' parameter of {type(unfitted).__name__} must be"):
             clone(unfitted).set_params(**{name: bad}).fit(real)
+    with pytest.raises(ParameterError, match="random_state must be"):
+        clone(unfitted).set_params(random_state="x").fit(real)
+
+
+def test_every_parameter_has_an_effect(unfitted, real):
+    real = real[["single", "text"]]
+    changes = CHANGES[type(unfitted).__name__]
+    assert set(changes) | set(NO_CHANGE) >= set(unfitted.get_params())
+    baseline = fingerprint(clone(unfitted).fit(real))
+    without = [
+        name
+        for name, value in changes.items()
+        if fingerprint(clone(unfitted).set_params(**{name: value}).fit(real)) == baseline
+    ]
+    assert without == []
+
+
+def fingerprint(model):
+    """What was learned, to the last bit, and what is drawn from it."""
+    arrays = sorted(model._state()[1].items())
+    return [array.tobytes() for _, array in arrays], model.sample(30, random_state=0).to_csv()
 
 
 def test_every_parameter_is_documented(unfitted):
