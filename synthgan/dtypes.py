@@ -82,7 +82,7 @@ def natural_kind(dtype: Dtype) -> str:
     if isinstance(dtype, pd.DatetimeTZDtype):
         return "datetime"
     if isinstance(dtype, np.dtype) or dtype.name in _NULLABLE:
-        if dtype.kind == "f" and dtype.itemsize > 8:
+        if (dtype.kind == "f" and dtype.itemsize > 8) or not getattr(dtype, "isnative", True):
             return ""
         kinds = {
             "b": "boolean",
@@ -134,12 +134,8 @@ def dtype_to_json(dtype: Dtype) -> dict[str, Any]:
         case pd.IntervalDtype():
             return {"interval": dtype_to_json(dtype.subtype), "closed": dtype.closed}
         case pd.PeriodDtype():
-            return {"period": dtype.freq.freqstr}
-    return (
-        {"nullable": dtype.name}
-        if dtype.name in _NULLABLE
-        else {"numpy": dtype.name if dtype.isnative else dtype.str}
-    )
+            return {"period": str(dtype).removeprefix("period[").removesuffix("]")}
+    return {"nullable": dtype.name} if dtype.name in _NULLABLE else {"numpy": dtype.name}
 
 
 def _arrow_to_json(dtype: pa.DataType) -> dict[str, Any]:
@@ -216,7 +212,10 @@ def values_to_json(values: Array) -> list[Any]:
     """Write the values of an array as typed scalars; a Categorical as positions of its categories."""
     if isinstance(values, pd.Categorical):
         return [int(code) for code in values.codes]
-    return [scalar_to_json(v) for v in (values if is_object_dtype(values.dtype) else values.tolist())]
+    if is_object_dtype(values.dtype):
+        return [scalar_to_json(value) for value in values]
+    plain = values.dtype.kind in "biuf" and not pd.isna(values).any()
+    return [scalar_to_json(value) for value in (np.asarray(values) if plain else values).tolist()]
 
 
 def levels_array(data: list[Any], dtype: Dtype) -> Array:

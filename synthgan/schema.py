@@ -29,12 +29,15 @@ FORMAT_VERSION = 1
 _MIN_IDENTIFIERS = 50  # up to this many rows, values may well differ by chance
 _MAX_CHANCE_EXPONENT = 20.0  # integers are keys if exp(-20) is the chance that as many draws all differ
 _SIMPLE = (str, int, float, bool, bytes, type(None))
-_HINTS = {
-    "c": "Split it into a real and an imaginary part.",
-    "list": "Turn nested values into columns of their own, or drop the column.",
+_NESTED = "Turn nested values into columns of their own, or drop the column."
+_HINTS: dict[str | tuple[str, ...], str] = {  # by the beginning of the name of a dtype
+    "complex": "Split it into a real and an imaginary part.",
+    ("list", "large_list", "fixed_size_list", "struct", "map"): _NESTED,
     "Sparse": "Convert it with .sparse.to_dense().",
-    "decimal": "Convert it with .astype('float64').",
+    ("decimal", "float128", "longdouble"): "Convert it with .astype('float64').",
     "dictionary": "Convert it with .astype('category').",
+    (">", "<"): "Convert it to the byte order of this machine with .astype(dtype.newbyteorder('=')).",
+    "": "Convert it to numbers, text, dates or a category, or drop it.",
 }
 
 
@@ -166,9 +169,9 @@ class Schema:
         if not isinstance(frame, pd.DataFrame):
             raise DataError(f"X must be a pandas DataFrame. Got {type(frame).__name__}.")
         _check_names(frame)
-        present = set(frame.columns)
+        present, known = set(frame.columns), set(self.names)
         lacking = [name for name in self.names if name not in present]
-        extra = [name for name in frame.columns if name not in set(self.names)]
+        extra = [name for name in frame.columns if name not in known]
         problems = []
         if lacking:
             near = suggestion(lacking[0], extra)
@@ -267,7 +270,7 @@ def _check_names(frame: pd.DataFrame) -> None:
 
 def _check_declared(name: Hashable, kind: str, frame: pd.DataFrame) -> str:
     """Say what is wrong with an entry of `kinds`, or nothing."""
-    if name not in set(frame.columns):
+    if name not in frame.columns:
         return f"kinds names {name!r}, which is not a column.{suggestion(name, frame.columns)}"
     if kind not in KINDS:
         return f"kinds[{name!r}] must be one of {listing(KINDS, 7)}. Got {kind!r}.{suggestion(kind, KINDS)}"
@@ -283,15 +286,7 @@ def find_problem(series: pd.Series[Any]) -> str:
     dtype = series.dtype.categories.dtype if isinstance(series.dtype, pd.CategoricalDtype) else series.dtype
     kind = natural_kind(dtype)
     if not kind:
-        hint = next(
-            (
-                hint
-                for key, hint in _HINTS.items()
-                if key in (dtype.kind, *str(dtype).replace("<", "[").split("["))
-            ),
-            "",
-        )
-        hint = hint or "Convert it to numbers, text, dates or a category, or drop it."
+        hint = next(hint for start, hint in _HINTS.items() if str(dtype).startswith(start))
         return f"has the dtype {dtype}, which cannot be modelled. {hint}"
     if kind == "numerical" and series.dtype.kind == "f":
         infinite = np.flatnonzero(np.isinf(to_numbers(series)[0]))
@@ -318,7 +313,7 @@ def _find_odd_objects(values: Any) -> str:
     name, count = Counter(odd).most_common(1)[0]
     nested = name in ("list", "dict", "set", "ndarray", "tuple")
     return f"holds values of type {name} ({count:,} of them), which cannot be modelled. " + (
-        _HINTS["list"] if nested else "Convert them to numbers, text or dates, or drop the column."
+        _NESTED if nested else "Convert them to numbers, text or dates, or drop the column."
     )
 
 

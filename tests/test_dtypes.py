@@ -33,6 +33,14 @@ def test_dtypes_come_back_from_json(series):
         assert back.ordered == series.dtype.ordered
 
 
+@pytest.mark.parametrize(
+    "name", ["period[M]", "period[2W-SUN]", "interval[int64, both]", "interval[M8[ns], left]"]
+)
+def test_periods_and_intervals_come_back_from_json(name):
+    dtype = pd.api.types.pandas_dtype(name.replace("M8", "datetime64"))
+    assert dtype_from_json(json.loads(json.dumps(dtype_to_json(dtype)))) == dtype
+
+
 @given(columns([integers, floats, datetimes, timedeltas]))
 def test_numbers_come_back_exactly(series):
     values, missing = to_numbers(series)

@@ -71,7 +71,8 @@ def test_other_values_are_refused(value):
 
 @pytest.mark.parametrize(
     "data",
-    [[], {}, [1], {"int": "x"}, {"import": "os"}, {"numpy": "object", "value": 1}, {"date": 3}, {"float": "1"},
+    [[], {}, [1], {"int": "x"}, {"import": "os"}, {"numpy": "object", "value": 1}, {"date": 3},
+     {"float": "1"},
      {"bytes": "%"}, {"tuple": 1}, {"missing": "x"}, {"timestamp": 1, "unit": "parsec", "tz": None}],
 )  # fmt: skip
 def test_malformed_values_are_refused(data):

@@ -125,12 +125,14 @@ class TestRefusals:
             ([object(), 1, 2], "holds values of type object .*, .* Convert them"),
             ([1j, 2j, 3j], "has the dtype complex128, .* real and an imaginary part"),
             (pd.arrays.SparseArray([0, 0, 1]), "Sparse.*to_dense"),
+            (np.array([1, 2, 3], dtype=">i4"), "has the dtype >i4, .* byte order"),
+            (pd.array([1, 2, 3], dtype=pd.ArrowDtype(pa.decimal128(5, 2))), "decimal.*float64"),
             (
                 pd.array([[1], [2], [3]], dtype=pd.ArrowDtype(pa.list_(pa.int64()))),
                 "list.* columns of their own",
             ),
         ],
-        ids=range(7),
+        ids=range(9),
     )
     def test_values_that_cannot_be_modelled(self, values, message):
         with pytest.raises(DataError, match="Column 'x' .*" + message):

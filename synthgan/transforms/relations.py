@@ -13,12 +13,14 @@ __all__ = ["find_relations"]
 MIN_SHARE = 0.01
 MAX_RELATIONS = 3
 MAX_ROWS = 20_000
-_MAX_COMPARISONS = 500_000_000
+MAX_BACK = 300  # a column is compared with so many before it
+_MAX_COMPARISONS = 2_000_000_000
 
 
 def sample_rows(n_rows: int, n_columns: int) -> NDArray[np.int64]:
     """Return the rows on which relations are looked for, evenly spread; fewer in very wide tables."""
-    limit = min(MAX_ROWS, max(500, _MAX_COMPARISONS // max(n_columns**2, 1)))
+    n_pairs = max(n_columns * min(n_columns, MAX_BACK), 1)
+    limit = min(MAX_ROWS, max(1000, _MAX_COMPARISONS // n_pairs))
     return np.unique(np.linspace(0, n_rows - 1, min(n_rows, limit)).astype(np.int64))
 
 
@@ -48,19 +50,26 @@ def find_relations(
     >>> find_relations([a, b], [np.ones(100, bool), b > 0], ["x", "x"])
     [[], [0]]
     """
-    found = []
-    for j, own in enumerate(values):
-        earlier = [k for k in range(j) if groups[k] == groups[j]]
-        chosen: list[int] = []
-        if earlier and loose[j].any():
-            rows = np.flatnonzero(loose[j])
-            equal = np.column_stack([values[k][rows] == own[rows] for k in earlier])
-            while len(chosen) < MAX_RELATIONS:
-                shares = equal.sum(axis=0) / len(own)
-                best = int(shares.argmax())
-                if shares[best] < MIN_SHARE:
-                    break
-                chosen.append(earlier[best])
-                equal = equal & ~equal[:, [best]]
-        found.append(chosen)
+    found: list[list[int]] = [[] for _ in values]
+    for group in dict.fromkeys(groups):
+        members = [j for j in range(len(values)) if groups[j] == group]
+        stacked = np.array([values[j] for j in members])
+        for place, j in enumerate(members):
+            start, rows = max(0, place - MAX_BACK), np.flatnonzero(loose[j])
+            if place and len(rows):
+                equal = stacked[start:place, rows] == values[j][rows]
+                found[j] = [members[start + k] for k in _strongest(equal, MIN_SHARE * len(loose[j]))]
     return found
+
+
+def _strongest(equal: NDArray[np.bool_], min_rows: float) -> list[int]:
+    """Choose lines of a table of shape (n_columns, n_rows) that cover the most rows, one after the other."""
+    chosen: list[int] = []
+    while len(chosen) < MAX_RELATIONS:
+        covered = equal.sum(axis=1)
+        best = int(covered.argmax())
+        if covered[best] < min_rows:
+            break
+        chosen.append(best)
+        equal = equal & ~equal[best]
+    return chosen

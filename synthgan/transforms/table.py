@@ -146,7 +146,7 @@ class TableCodec:
             column.name: [columns[k].name for k in others] for column, others in found if others
         }
         for name in self.relations_:
-            codec = self._codec(self.schema[name])
+            codec: Any = self.codecs_[name]
             codes, alphas = codec.transform(data[name])
             self._mark_relations(codec, data, codes, alphas)
             codec.fit(data[name], repeats=codes >= len(codec.n_levels_))
@@ -215,7 +215,7 @@ class TableCodec:
         plain: dict[Hashable, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
         decoded: dict[Hashable, Array] = {}
         for j, span in enumerate(self.layout_.spans):
-            codec = self._codec(self.schema[span.column])
+            codec: Any = self.codecs_[span.column]
             codes = np.clip(encoded.codes[:, j], 0, span.n_codes - 1).astype(np.int64)
             alphas = np.clip(np.nan_to_num(encoded.alphas[:, j], nan=0.0), -1.0, 1.0)
             if isinstance(codec, NumericCodec):
