@@ -1,0 +1,162 @@
+"""The trained model as one object: four networks, fitted to an encoded table, ready to sample."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from synthgan.gan.conditions import canonical_order
+from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, Rows, initialise
+from synthgan.gan.sampling import Sampler
+from synthgan.gan.training import (
+    AutoencoderPlan,
+    GANPlan,
+    History,
+    encode_all,
+    train_autoencoder,
+    train_gan,
+)
+from synthgan.layout import EncodedTable, Layout
+from synthgan.seeding import stream
+
+__all__ = ["Architecture", "LatentGAN"]
+
+_CALIBRATION_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of the networks; see `TabularGAN`."""
+
+    hidden_dim: int
+    inner_dim: int
+    n_blocks: int
+    latent_dim: int
+    noise_dim: int
+    generator_dim: int
+    critic_dim: int
+    pac_size: int
+
+
+class LatentGAN(nn.Module):
+    """Decoder, encoder, generator and critic over one layout, with the calibration of one pass."""
+
+    offsets: Tensor
+
+    def __init__(self, layout: Layout, architecture: Architecture) -> None:
+        super().__init__()
+        a = architecture
+        self.order = canonical_order(layout)
+        book = CodeBook(layout)
+        self.book = book
+        self.decoder = Decoder(book, a.hidden_dim, a.inner_dim, a.n_blocks, a.latent_dim)
+        self.encoder = Encoder(book, a.hidden_dim, a.latent_dim)
+        self.generator = Generator(a.noise_dim, a.hidden_dim, a.generator_dim, 3, a.latent_dim)
+        self.critic = Critic(a.latent_dim, a.hidden_dim, a.critic_dim, 3, a.pac_size)
+        self.register_buffer("offsets", torch.zeros(layout.width))
+
+    def train_on(
+        self,
+        encoded: EncodedTable,
+        autoencoder: AutoencoderPlan,
+        gan: GANPlan,
+        heldout_fraction: float,
+        seed: int,
+        verbose: bool,
+    ) -> History:
+        """Run both phases and calibrate; returns one record an interval."""
+        start = time.perf_counter()
+        device = self.offsets.device
+        rng = torch.Generator().manual_seed(int(stream(seed, "training").integers(2**62)))
+        initialise(self, rng)
+        rows = self.book.rows(encoded)
+        shuffled = torch.randperm(len(rows), generator=rng)
+        n_heldout = min(max(1, round(heldout_fraction * len(rows))), 2000) if len(rows) > 1 else 0
+        train = rows.take(shuffled[n_heldout:]).to(device)
+        heldout = rows.take(shuffled[:n_heldout]).to(device) if n_heldout else train
+        self.decoder.start_at_marginals(train)
+
+        history = train_autoencoder(self.encoder, self.decoder, train, heldout, self.order, autoencoder, rng, verbose)
+        for record in history:
+            record.setdefault("seconds", time.perf_counter() - start)
+        latents = encode_all(self.encoder, train)
+        frequency = torch.bincount(train.codes.flatten(), minlength=len(self.offsets)) / len(train)
+
+        def diversity() -> float:
+            return coverage(self._one_pass_frequency(2048, seed), frequency, len(self.order))
+
+        history += train_gan(
+            self.generator, self.critic, self.decoder, latents, train, gan, diversity, rng, verbose
+        )
+        self._match_moments(latents, seed)
+        self._calibrate(frequency, seed)
+        final = diversity()
+        if final < 0.5:
+            warnings.warn(
+                f"The generator covers {final:.0%} of the training table's categories and modes: its one-pass "
+                "samples lack diversity (mode collapse). Train longer (n_gan_steps), or raise pac_size.",
+                stacklevel=4,
+            )
+        return history
+
+    def sampler(self, n_passes: int | None) -> Sampler:
+        """Prepare sampling in `n_passes`; None means one column a pass."""
+        n_passes = len(self.order) if n_passes is None else n_passes
+        return Sampler(self.decoder, self.generator, self.order, self.offsets, n_passes)
+
+    @torch.no_grad()
+    def _match_moments(self, latents: Tensor, seed: int) -> None:
+        """Give the generator's output the mean and covariance of the real latent vectors.
+
+        z' = L_real L_fake^-1 (z - mean_fake) + mean_real with Cholesky factors L, folded into
+        the generator's last layer.
+        """
+        fake = self._generate(_CALIBRATION_ROWS, seed)
+        noisy_identity = 0.09 * torch.eye(latents.shape[1], device=latents.device)
+        real_factor = torch.linalg.cholesky(latents.T.cov() + noisy_identity)
+        fake_factor = torch.linalg.cholesky(fake.T.cov() + 1e-4 * torch.eye(fake.shape[1], device=fake.device))
+        colour = torch.linalg.solve_triangular(fake_factor, real_factor, upper=False, left=False)
+        out = self.generator.out
+        out.bias.copy_(colour @ (out.bias - fake.mean(0)) + latents.mean(0))
+        out.weight.copy_(colour @ out.weight)
+
+    @torch.no_grad()
+    def _calibrate(self, frequency: Tensor, seed: int) -> None:
+        """Set logit offsets such that one pass gives each code its training frequency."""
+        for _ in range(4):
+            made = self._one_pass_frequency(_CALIBRATION_ROWS, seed)
+            self.offsets += ((frequency + 1e-5) / (made + 1e-5)).log().clamp(-3, 3)
+
+    @torch.no_grad()
+    def _one_pass_frequency(self, n_rows: int, seed: int) -> Tensor:
+        """Expected frequency of each code over draws of the generator, shape (w,)."""
+        blank = self.decoder.embed.hidden.sum(dim=0)
+        hidden = self.decoder.hidden(blank + self.decoder.latent(self._generate(n_rows, seed)))
+        logits = (self.decoder.code_logits(hidden) + self.offsets).split(self.book.widths, dim=1)
+        return torch.cat([logit.softmax(dim=1).mean(dim=0) for logit in logits])
+
+    @torch.no_grad()
+    def _generate(self, n_rows: int, seed: int) -> Tensor:
+        """Latent vectors without a condition, shape (n_rows, z)."""
+        noise = stream(seed, "calibration").standard_normal((n_rows, self.generator.noise.in_features))
+        blank = self.decoder.embed.hidden.sum(dim=0)
+        latent: Tensor = self.generator(
+            torch.from_numpy(noise).float().to(blank.device), blank.expand(n_rows, -1)
+        )
+        return latent
+
+
+def coverage(made: Tensor, real: Tensor, n_spans: int) -> float:
+    """Share of the real table's cells whose code is made at a tenth of its frequency or more.
+
+    1 when every category and mode is reached; a collapsed generator reaches few.
+
+    >>> real = torch.tensor([0.5, 0.5, 0.9, 0.1])             # two columns of two codes
+    >>> coverage(torch.tensor([1.0, 0.0, 0.9, 0.1]), real, 2)
+    0.75
+    """
+    return float((real * (made >= real / 10)).sum() / n_spans)

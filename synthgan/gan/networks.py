@@ -1,0 +1,396 @@
+"""The four networks, over the integer codes of a table.
+
+::
+
+    E  encoder     row                     -> z            what the latent space means
+    D  decoder     z, observed, mask       -> logits       codes of the hidden columns
+    G  generator   noise, observed, mask   -> z            the GAN's one forward pass
+    C  critic      z, observed, mask       -> score        realism of a latent vector
+
+Rows enter as sums of embeddings (one for each code, plus alpha times a slope where
+the code is an interval), never as one-hot vectors. Two levels leave: logits over
+the codes of a column and, given its code, logits over `CELLS` cells of alpha.
+
+**Shapes**: b rows, g spans (columns), f spans that have an alpha, w width of the
+layout, c cells, h `hidden_dim`, z `latent_dim`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout
+
+__all__ = ["CELLS", "CodeBook", "Critic", "Decoder", "Encoder", "Generator", "Rows", "initialise"]
+
+CELLS = 16
+"""Cells of equal probability that alpha of a continuous code is resolved into."""
+
+_KNOTS = 16  # ramps of the ordinal basis of a column
+_CELL_DIM = 32  # width of a column's head over cells
+
+
+def _linear(n_in: int, n_out: int, bias: bool = True) -> nn.Linear:
+    """Make a linear layer without drawing its weights from torch's global generator."""
+    return torch.nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias)
+
+
+def initialise(network: nn.Module, rng: torch.Generator) -> None:
+    """Draw all weights of a network from `rng`, in the order of its modules.
+
+    Linear layers get uniform weights and biases in +-1/sqrt(fan_in) (torch's default);
+    modules with weights of their own draw them in ``reset``.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            bound = 1 / math.sqrt(module.in_features)
+            nn.init.uniform_(module.weight, -bound, bound, generator=rng)
+            if module.bias is not None:
+                nn.init.uniform_(module.bias, -bound, bound, generator=rng)
+    for module in network.modules():
+        if isinstance(module, RowEmbedding | ResidualBlock | Decoder):
+            module.reset(rng)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Encoded rows as tensors.
+
+    Parameters
+    ----------
+    codes : int64 Tensor of shape (b, g)
+        Offset of each cell's code among all codes, in [0, w).
+    cells : int64 Tensor of shape (b, f)
+        Cell of alpha, in [0, c); 0 for atoms.
+    """
+
+    codes: Tensor
+    cells: Tensor
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, index: Tensor) -> Rows:
+        """Take rows by index."""
+        return Rows(self.codes[index], self.cells[index])
+
+    def to(self, device: torch.device) -> Rows:
+        """Move to a device."""
+        return Rows(self.codes.to(device), self.cells.to(device))
+
+
+class CodeBook(nn.Module):
+    """A layout as constant tensors: what every network needs to know of the columns.
+
+    Attributes
+    ----------
+    starts : int64 Tensor of shape (g,)
+        Offset of each span.
+    fine : list of int
+        Spans that have an alpha, f of them.
+    cells : int64 Tensor of shape (w,)
+        Cells that the alpha of each code has: 1 for an atom, `CELLS` for an interval,
+        the number of members for a group.
+    basis : float32 Tensor of shape (w, k)
+        Ramps over the rank of ordered codes (piecewise-linear encoding, Gorishniy et al.
+        2022, eq. (1)), 0 for codes without order.
+    """
+
+    starts: Tensor
+    cells: Tensor
+    basis: Tensor
+    fine_index: Tensor
+    fine_starts: Tensor
+    continuous: Tensor
+    slope_row: Tensor
+    member_base: Tensor
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        levels = [span.n_levels for span in layout.spans]
+        self.widths = [span.n_codes for span in layout.spans]
+        self.fine = [j for j, level in enumerate(levels) if (level != ATOM).any()]
+        flat = np.concatenate(levels) if levels else np.zeros(0, np.int32)
+        cells = np.where(flat == CONTINUOUS, CELLS, flat)
+        self.n_cells = int(cells.max(initial=1))
+        # Alpha enters as `scale * slope[row]`: an interval has one row, scaled by alpha; a group has one row
+        # for each place in it, unscaled, shared by the groups of a column (compact: sqrt(K) rows, not K).
+        member_base, n_rows = np.full(len(layout), -1), int((flat == CONTINUOUS).sum())
+        for j in self.fine:
+            most = int(levels[j].max())
+            if most > 1:
+                member_base[j], n_rows = n_rows, n_rows + most
+        slope_row = np.where(flat == CONTINUOUS, np.cumsum(flat == CONTINUOUS) - 1, 0)
+        self.n_slopes = n_rows
+        for name, value in {
+            "starts": layout.starts,
+            "cells": cells.astype(np.int64),
+            "basis": _ordinal_basis(layout),
+            "fine_index": np.array(self.fine, dtype=np.int64),
+            "fine_starts": layout.starts[self.fine],
+            "continuous": flat == CONTINUOUS,
+            "slope_row": slope_row.astype(np.int64),
+            "member_base": member_base[self.fine],
+        }.items():
+            self.register_buffer(name, torch.as_tensor(value), persistent=False)
+
+    def rows(self, encoded: EncodedTable) -> Rows:
+        """Turn codes and alphas into offsets and cells."""
+        codes = torch.from_numpy(encoded.codes.astype(np.int64)) + self.starts.cpu()  # (n, g)
+        n_cells = self.cells.cpu()[codes[:, self.fine]]  # (n, f)
+        unit = (torch.from_numpy(encoded.alphas[:, self.fine]) + 1) / 2
+        cells = (unit * n_cells).long().clamp_(min=0).minimum(n_cells - 1)
+        return Rows(codes, cells)
+
+    def encoded(self, rows: Rows, place: Tensor) -> EncodedTable:
+        """Turn offsets and cells back; ``place`` in [0, 1) says where in the cell, shape (b, f)."""
+        n_cells = self.cells[rows.codes[:, self.fine_index]]
+        alphas = torch.zeros(rows.codes.shape, dtype=torch.float64, device=place.device)
+        alphas[:, self.fine_index] = torch.where(
+            n_cells > 1, (rows.cells + place.double()) / n_cells * 2 - 1, 0.0
+        )
+        return EncodedTable((rows.codes - self.starts).int().cpu().numpy(), alphas.cpu().numpy())
+
+    def slopes(
+        self, codes: Tensor, cells: Tensor, fine: slice | list[int] = slice(None)
+    ) -> tuple[Tensor, Tensor]:
+        """Row of the slope table and scale for each fine cell, both of shape (b, f).
+
+        `fine` picks some of the f spans, where `codes` and `cells` hold only those.
+        """
+        continuous = self.continuous[codes]
+        n_cells = self.cells[codes]
+        alpha = (cells + 0.5) / n_cells * 2 - 1
+        row = torch.where(continuous, self.slope_row[codes], (self.member_base[fine] + cells).clamp(min=0))
+        scale = torch.where(continuous, alpha, (n_cells > 1).float())
+        return row, scale.float()
+
+
+def _ordinal_basis(layout: Layout) -> np.ndarray:
+    """Build the ramps of `CodeBook.basis`: block-diagonal, `_KNOTS` columns for each ordered span."""
+    blocks = []
+    for span in layout.spans:
+        ordered = ~np.isnan(span.position)
+        if ordered.sum() <= 2:
+            continue
+        k = min(_KNOTS, int(ordered.sum()) - 1)
+        ramps = np.clip(span.position[:, None] * k - np.arange(k), 0, 1)  # (n_codes, k)
+        block = np.zeros((layout.width, k), np.float32)
+        block[span.start : span.stop] = np.where(ordered[:, None], ramps, 0)
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1) if blocks else np.zeros((layout.width, 0), np.float32)
+
+
+class RowEmbedding(nn.Module):
+    """Sum of the embeddings of a row's observed cells, and of a token for each hidden one."""
+
+    def __init__(self, book: CodeBook, dim: int) -> None:
+        super().__init__()
+        self.book = book
+        width, n_basis = book.basis.shape
+        n_spans = len(book.widths)
+        self.codes = nn.Parameter(torch.empty(width, dim))
+        self.ordinal = nn.Parameter(torch.empty(n_basis, dim))
+        self.slopes = nn.Parameter(torch.empty(book.n_slopes, dim))
+        self.hidden = nn.Parameter(torch.empty(n_spans, dim))
+
+    def reset(self, rng: torch.Generator) -> None:
+        """Draw embeddings such that the sum over all spans has variance of about one."""
+        scale = 1 / math.sqrt(max(len(self.hidden), 1))
+        nn.init.normal_(self.codes, std=scale, generator=rng)
+        nn.init.normal_(self.ordinal, std=scale, generator=rng)
+        nn.init.normal_(self.slopes, std=scale / 4, generator=rng)
+        nn.init.normal_(self.hidden, std=scale, generator=rng)
+
+    def tables(self) -> Tensor:
+        """Stack the effective embedding of each code, each hidden token and each slope."""
+        return torch.cat([self.codes + self.book.basis @ self.ordinal, self.hidden, self.slopes])
+
+    def forward(self, rows: Rows, observed: Tensor) -> Tensor:
+        """Embed rows, shape (b, h); ``observed`` is a bool mask of shape (b, g)."""
+        book = self.book
+        width, n_spans = len(self.codes), len(self.hidden)
+        tokens = width + torch.arange(n_spans, device=observed.device)
+        index = torch.where(observed, rows.codes, tokens)
+        weight = torch.ones_like(index, dtype=torch.float32)
+        if book.fine:
+            row, scale = book.slopes(rows.codes[:, book.fine_index], rows.cells)
+            index = torch.cat([index, width + n_spans + row], dim=1)  # (b, g + f)
+            weight = torch.cat([weight, scale * observed[:, book.fine_index]], dim=1)
+        return F.embedding_bag(index, self.tables(), mode="sum", per_sample_weights=weight)
+
+
+class ResidualBlock(nn.Module):
+    """x + W2 silu(W1 norm(x)), the identity at the start of training."""
+
+    def __init__(self, dim: int, inner: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.up = _linear(dim, inner)
+        self.down = _linear(inner, dim)
+
+    def reset(self, _: torch.Generator) -> None:
+        """Start as the identity."""
+        nn.init.zeros_(self.down.weight)
+        nn.init.zeros_(self.down.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block to rows of shape (b, dim)."""
+        return x + self.down(F.silu(self.up(self.norm(x))))
+
+
+class Decoder(nn.Module):
+    """D(z, observed, mask) -> logits over codes, and over the cells of alpha given a code."""
+
+    def __init__(self, book: CodeBook, hidden_dim: int, inner_dim: int, n_blocks: int, latent_dim: int) -> None:
+        super().__init__()
+        self.book = book
+        self.embed = RowEmbedding(book, hidden_dim)
+        self.latent = _linear(latent_dim, hidden_dim, bias=False)
+        self.blocks = nn.Sequential(*(ResidualBlock(hidden_dim, inner_dim) for _ in range(n_blocks)))
+        self.norm = nn.LayerNorm(hidden_dim)
+        width, n_basis = book.basis.shape
+        self.weight = nn.Parameter(torch.empty(width, hidden_dim))
+        self.ordinal = nn.Parameter(torch.empty(n_basis, hidden_dim))
+        self.bias = nn.Parameter(torch.zeros(width))
+        n_fine = len(book.fine)
+        self.cell_in = nn.Parameter(torch.empty(n_fine, hidden_dim, _CELL_DIM))
+        self.cell_code = nn.Parameter(torch.zeros(width if n_fine else 0, _CELL_DIM))
+        self.cell_out = nn.Parameter(torch.zeros(n_fine, _CELL_DIM, book.n_cells))
+        self.cell_bias = nn.Parameter(torch.zeros(width if n_fine else 0, book.n_cells))
+
+    def reset(self, rng: torch.Generator) -> None:
+        """Draw the output weights; small, so that training starts near the biases."""
+        scale = 1 / math.sqrt(self.weight.shape[1])
+        nn.init.normal_(self.weight, std=0.1 * scale, generator=rng)
+        nn.init.normal_(self.ordinal, std=0.1 * scale, generator=rng)
+        nn.init.normal_(self.cell_in, std=scale, generator=rng)
+
+    @torch.no_grad()
+    def start_at_marginals(self, rows: Rows) -> None:
+        """Set the output biases to log frequencies, so that training starts at independent columns."""
+        book = self.book
+        counts = torch.bincount(rows.codes.flatten(), minlength=len(self.bias)).float()
+        self.bias.copy_((counts + 0.5).log() - math.log(len(rows)))
+        if book.fine:
+            fine_codes = rows.codes[:, book.fine_index]
+            flat = (fine_codes * book.n_cells + rows.cells).flatten()
+            cells = torch.bincount(flat, minlength=self.cell_bias.numel()).float().view_as(self.cell_bias)
+            mean = cells.sum(1, keepdim=True) / book.cells[:, None]
+            valid = torch.arange(book.n_cells, device=cells.device) < book.cells[:, None]
+            smoothed = ((cells + 8.0 * mean.clamp(max=1.0) + 1e-3) / (cells.sum(1, keepdim=True) + 1e-3)).log()
+            self.cell_bias.copy_(torch.where(valid, smoothed, -30.0))
+
+    def hidden(self, embedded: Tensor) -> Tensor:
+        """Run the residual trunk on embedded rows, (b, h) -> (b, h)."""
+        return self.norm(self.blocks(embedded))
+
+    def code_weight(self) -> Tensor:
+        """Effective output weights, one row for each code, shape (w, h)."""
+        return self.weight + self.book.basis @ self.ordinal
+
+    def code_logits(self, hidden: Tensor) -> Tensor:
+        """Logits over the codes of all columns, (b, h) -> (b, w)."""
+        return F.linear(hidden, self.code_weight(), self.bias)
+
+    def cell_logits(self, hidden: Tensor, fine_codes: Tensor) -> Tensor:
+        """Logits over cells given the codes of the fine columns, (b, h), (b, f) -> (b, f, c)."""
+        n_fine = len(self.book.fine)
+        flat = self.cell_in.permute(1, 0, 2).reshape(hidden.shape[1], -1)  # (h, f * 32)
+        inner = (hidden @ flat).view(-1, n_fine, _CELL_DIM)
+        inner = F.silu(inner + self.cell_code[fine_codes])
+        logits = torch.einsum("bfe,fec->bfc", inner, self.cell_out)
+        return logits + self.cell_bias[fine_codes]
+
+
+class Encoder(nn.Module):
+    """E(row) -> z, normalised to mean 0 and variance 1 in each dimension."""
+
+    def __init__(self, book: CodeBook, hidden_dim: int, latent_dim: int) -> None:
+        super().__init__()
+        self.embed = RowEmbedding(book, hidden_dim)
+        self.blocks = nn.Sequential(*(ResidualBlock(hidden_dim, hidden_dim) for _ in range(2)))
+        self.out = _linear(hidden_dim, latent_dim)
+        self.normalise = nn.BatchNorm1d(latent_dim, affine=False, momentum=0.02)
+
+    def forward(self, rows: Rows) -> Tensor:
+        """Encode rows, shape (b, z)."""
+        observed = torch.ones_like(rows.codes, dtype=torch.bool)
+        latent: Tensor = self.normalise(self.out(self.blocks(self.embed(rows, observed))))
+        return latent
+
+
+class Generator(nn.Module):
+    """G(noise, observed) -> z, with ``observed`` as the decoder embeds it."""
+
+    def __init__(self, noise_dim: int, condition_dim: int, hidden_dim: int, n_blocks: int, latent_dim: int) -> None:
+        super().__init__()
+        self.noise = _linear(noise_dim, hidden_dim)
+        self.condition = _linear(condition_dim, hidden_dim, bias=False)
+        self.blocks = nn.Sequential(*(ResidualBlock(hidden_dim, hidden_dim) for _ in range(n_blocks)))
+        self.norm = nn.LayerNorm(hidden_dim)
+        self.out = _linear(hidden_dim, latent_dim)
+
+    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Generate latent vectors, shape (b, z)."""
+        latent: Tensor = self.out(self.norm(self.blocks(self.noise(noise) + self.condition(condition))))
+        return latent
+
+
+class Critic(nn.Module):
+    """C(z, observed) -> score, on packs of ``pac_size`` rows (PacGAN, Lin et al. 2018).
+
+    Plain linear layers with LeakyReLU, so that the gradient with respect to z has the closed
+    form of `score_and_gradient`.
+    """
+
+    def __init__(self, latent_dim: int, condition_dim: int, hidden_dim: int, n_layers: int, pac_size: int) -> None:
+        super().__init__()
+        self.pac_size = pac_size
+        self.first = _linear(latent_dim * pac_size, hidden_dim)
+        self.condition = _linear(condition_dim * pac_size, hidden_dim, bias=False)
+        self.layers = nn.ModuleList(_linear(hidden_dim, hidden_dim) for _ in range(n_layers - 1))
+        self.out = _linear(hidden_dim, 1)
+
+    def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
+        """Score packs, shape (b / pac_size,)."""
+        score: Tensor = self.out(self._activations(latent, condition)[-1]).squeeze(1)
+        return score
+
+    def score_and_gradient(self, latent: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Score packs, and give the gradient of each score with respect to its pack.
+
+        With LeakyReLU layers a_l = max(x_l, .2 x_l), x_l = W_l a_{l-1} + b_l, the gradient is
+        W_1' M_1 ... W_L' M_L w, with M_l the diagonal of slopes (1 or .2). It is exact wherever no
+        unit is at 0, and needs one backward pass where autograd needs a double one.
+
+        Returns
+        -------
+        score : Tensor of shape (b / pac_size,)
+        gradient : Tensor of shape (b / pac_size, pac_size * z)
+        """
+        activations = self._activations(latent, condition)
+        gradient = self.out.weight * _slope(activations[-1])  # (b / pac, h)
+        for layer, activation in zip(reversed(self.layers), reversed(activations[:-1]), strict=True):
+            gradient = (gradient @ layer.weight) * _slope(activation)
+        return self.out(activations[-1]).squeeze(1), gradient @ self.first.weight
+
+    def _activations(self, latent: Tensor, condition: Tensor) -> list[Tensor]:
+        """Outputs of the hidden layers, each of shape (b / pac_size, h)."""
+        x = self.first(latent.reshape(-1, self.first.in_features))  # (b / pac, pac * z)
+        x = F.leaky_relu(x + self.condition(condition.reshape(-1, self.condition.in_features)), 0.2)
+        activations = [x]
+        for layer in self.layers:
+            activations.append(F.leaky_relu(layer(activations[-1]), 0.2))
+        return activations
+
+
+def _slope(activation: Tensor) -> Tensor:
+    """Slope of LeakyReLU at the input that gave `activation`: its sign is kept, so it tells."""
+    return torch.where(activation > 0, 1.0, 0.2)

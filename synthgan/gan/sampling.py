@@ -1,0 +1,161 @@
+"""From random numbers to codes: one forward pass, several, or a chain over the columns.
+
+Every cell is drawn by inverting its cumulative distribution at one uniform number, so a row
+depends on its own numbers only. Between passes, what was drawn is added to the embedded row
+(the first layer is never recomputed), and rows that are alike so far share one computation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthgan.gan.conditions import grouped
+from synthgan.gan.networks import Decoder, Generator, Rows
+
+__all__ = ["Sampler", "inverse_cdf"]
+
+
+def inverse_cdf(logits: Tensor, uniform: Tensor, context: Tensor | None = None) -> Tensor:
+    """Draw from categorical distributions, one uniform number a draw.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (m, k)
+        Unnormalised log probabilities of m contexts.
+    uniform : Tensor of shape (b,)
+        Numbers in [0, 1).
+    context : int64 Tensor of shape (b,) or None
+        Row of `logits` that each draw uses; None when b = m.
+
+    Returns
+    -------
+    int64 Tensor of shape (b,)
+        In [0, k).
+
+    Examples
+    --------
+    >>> inverse_cdf(torch.tensor([[0.0, 0.0]]), torch.tensor([0.4, 0.6]), torch.tensor([0, 0])).tolist()
+    [0, 1]
+    """
+    cumulative = (logits - logits.amax(dim=1, keepdim=True)).exp_().cumsum_(dim=1)  # (m, k)
+    if context is not None:
+        cumulative = cumulative[context]  # (b, k)
+    target = uniform[:, None] * cumulative[:, -1:]
+    drawn = torch.searchsorted(cumulative, target, right=True).squeeze(1)
+    return drawn.clamp_(max=logits.shape[1] - 1)
+
+
+class Sampler:
+    """Draws blocks of rows from trained networks.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    generator : Generator
+    order : list of int
+        Canonical order of the spans.
+    offsets : Tensor of shape (w,)
+        Added to the logits where the latent vector is used, so that the frequencies of codes
+        meet those of training.
+    n_passes : int >= 1
+        1: one forward pass, all columns at once from the generator's latent vector. As many as
+        there are columns: a chain without latent vector. Between: groups of columns, each
+        conditioned on the latent vector and on the groups before.
+    """
+
+    def __init__(
+        self, decoder: Decoder, generator: Generator, order: list[int], offsets: Tensor, n_passes: int
+    ) -> None:
+        self.decoder, self.generator = decoder, generator
+        self.book = decoder.book
+        self.groups = grouped(order, n_passes)
+        self.use_latent = n_passes < len(order) or len(order) == 1
+        self.noise_dim = generator.noise.in_features
+        with torch.no_grad():
+            tables = decoder.embed.tables()
+            width, n_spans = len(decoder.bias), len(self.book.widths)
+            self.code_table, self.hidden_table, self.slope_table = tables.split(
+                [width, n_spans, len(tables) - width - n_spans]
+            )
+            self.weight = decoder.code_weight()
+            self.bias = decoder.bias + offsets if self.use_latent else decoder.bias
+
+    @torch.inference_mode()
+    def draw(self, n_rows: int, rng: np.random.Generator) -> tuple[Rows, Tensor]:
+        """Draw rows, and for each alpha a place within its cell in [0, 1), shape (n_rows, f)."""
+        device = self.weight.device
+        n_spans = len(self.book.widths)
+        numbers = torch.from_numpy(rng.random((n_rows, n_spans, 3), dtype=np.float32)).to(device)
+        blank = self.hidden_table.sum(dim=0, keepdim=True)  # (1, h)
+        if self.use_latent:
+            noise = torch.from_numpy(rng.standard_normal((n_rows, self.noise_dim), dtype=np.float32)).to(device)
+            latent = self.generator(noise, blank.expand(n_rows, -1))
+            embedded = blank + self.decoder.latent(latent)  # (n_rows, h)
+            context = torch.arange(n_rows, device=device)
+        else:
+            embedded = blank
+            context = torch.zeros(n_rows, dtype=torch.int64, device=device)
+        drawn = _Drawn(embedded, context, n_rows, n_spans, len(self.book.fine))
+        for group in self.groups:
+            hidden = self.decoder.hidden(drawn.embedded)  # (m, h), m contexts
+            for j in group:
+                self._draw_column(j, hidden, drawn, numbers[:, j])
+            if group is not self.groups[-1]:
+                self._observe(group, drawn)
+        return Rows(drawn.codes, drawn.cells), numbers[:, self.book.fine_index, 2]
+
+    def _draw_column(self, j: int, hidden: Tensor, drawn: _Drawn, numbers: Tensor) -> None:
+        """Draw the code of column j, and the cell where its codes have alpha."""
+        book = self.book
+        start, stop = int(book.starts[j]), int(book.starts[j]) + book.widths[j]
+        logits = torch.addmm(self.bias[start:stop], hidden, self.weight[start:stop].T)  # (m, k)
+        codes = inverse_cdf(logits, numbers[:, 0], drawn.context) + start
+        drawn.codes[:, j] = codes
+        if j in book.fine:
+            i = book.fine.index(j)
+            decoder = self.decoder
+            inner = (hidden @ decoder.cell_in[i])[drawn.context]  # (b, 32)
+            inner = torch.nn.functional.silu(inner + decoder.cell_code[codes])
+            cell_logits = torch.addmm(decoder.cell_bias[codes], inner, decoder.cell_out[i])  # (b, c)
+            cells = inverse_cdf(cell_logits, numbers[:, 1])
+            drawn.cells[:, i] = cells.minimum(book.cells[codes] - 1)
+
+    def _observe(self, group: list[int], drawn: _Drawn) -> None:
+        """Show the decoder the columns just drawn: split contexts that differ, add embeddings."""
+        book = self.book
+        n_rows = len(drawn.codes)
+        if len(drawn.embedded) < n_rows:
+            key = drawn.context
+            for j in group:
+                key = key * book.widths[j] + (drawn.codes[:, j] - book.starts[j])
+                if j in book.fine:
+                    key = key * book.n_cells + drawn.cells[:, book.fine.index(j)]
+            unique, inverse = key.unique(return_inverse=True)
+            if len(unique) > n_rows // 2:  # sharing no longer pays
+                drawn.embedded, inverse = drawn.embedded[drawn.context], torch.arange(n_rows, device=key.device)
+                first = inverse
+            else:
+                first = torch.empty_like(unique).scatter_(0, inverse, torch.arange(n_rows, device=key.device))
+                drawn.embedded = drawn.embedded[drawn.context[first]]
+            drawn.context = inverse
+        else:
+            first = drawn.context
+        for j in group:
+            codes = drawn.codes[first, j]
+            drawn.embedded = drawn.embedded + (self.code_table[codes] - self.hidden_table[j])
+            if j in book.fine:
+                i = book.fine.index(j)
+                row, scale = book.slopes(codes[:, None], drawn.cells[first, i : i + 1], [i])
+                drawn.embedded = drawn.embedded + self.slope_table[row[:, 0]] * scale
+
+
+class _Drawn:
+    """What a block has drawn so far: m distinct contexts, and each row's place among them."""
+
+    def __init__(self, embedded: Tensor, context: Tensor, n_rows: int, n_spans: int, n_fine: int) -> None:
+        self.embedded = embedded  # (m, h)
+        self.context = context  # (b,), in [0, m)
+        self.codes = torch.zeros(n_rows, n_spans, dtype=torch.int64, device=embedded.device)
+        self.cells = torch.zeros(n_rows, n_fine, dtype=torch.int64, device=embedded.device)

@@ -1,0 +1,422 @@
+"""The two training loops: masked autoencoder, then conditional GAN on its latent space.
+
+Each loop is written out: a batch, the losses with their equations, one optimiser step, the
+moving average. What both share (schedule, averaging, progress) stands below them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from synthgan.errors import TrainingDivergedError
+from synthgan.gan.conditions import prefix_masks, subset_masks
+from synthgan.gan.losses import (
+    gradient_penalty,
+    hidden_nll,
+    relativistic_loss,
+    wasserstein_distance,
+    zero_centred_penalty,
+)
+from synthgan.gan.networks import Critic, Decoder, Encoder, Generator, Rows
+
+__all__ = ["AutoencoderPlan", "GANPlan", "History", "chain_nll", "encode_all", "train_autoencoder", "train_gan"]
+
+History = list[dict[str, Any]]
+"""One dict an interval, with at least ``phase``, ``step`` and ``seconds``."""
+
+_INTERVALS = 24  # held-out measurements in a phase
+_LATENT_NOISE = 0.3  # standard deviation of the noise on z, whose dimensions have variance 1
+
+
+@dataclass(frozen=True)
+class AutoencoderPlan:
+    """How the masked autoencoder is trained; see `TabularGAN` for the meaning."""
+
+    n_steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    latent_share: float
+    patience: int
+    max_seconds: float | None
+
+
+@dataclass(frozen=True)
+class GANPlan:
+    """How the latent GAN is trained; see `TabularGAN` for the meaning."""
+
+    n_steps: int
+    batch_size: int
+    loss: Literal["wgan-gp", "relativistic"]
+    n_critic: int
+    gradient_penalty: float
+    generator_lr: float
+    critic_lr: float
+    conditional_share: float
+    max_seconds: float | None
+
+
+def train_autoencoder(
+    encoder: Encoder,
+    decoder: Decoder,
+    train: Rows,
+    heldout: Rows,
+    order: list[int],
+    plan: AutoencoderPlan,
+    rng: torch.Generator,
+    verbose: bool,
+) -> History:
+    """Train E and D by cross-entropy on hidden cells; leaves the best averaged weights in them.
+
+    Most rows of a batch teach the decoder alone, as a conditional model of any columns given any
+    others; the rest go through the encoder, so that z comes to hold what the columns do not
+    say of each other. Both minimise, with m the number of hidden cells,
+
+        E_{row, mask} [ g / m * sum_{hidden j} -log p(x_j | x_observed, z or nothing) ]
+
+    whose value for masks with uniform m is the log-likelihood of the chain rule (Uria et al.
+    2014, "A Deep and Tractable Density Estimator", eq. (7)).
+
+    Returns
+    -------
+    History
+        ``loss`` and ``heldout_loss`` in nats a row, ``reconstruction``: the same through z alone.
+    """
+    n_rows, n_spans = train.codes.shape
+    device = train.codes.device
+    networks = nn.ModuleList([encoder, decoder])
+    average = MovingAverage(networks, 0.998)
+    optimiser = torch.optim.AdamW(
+        networks.parameters(), plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay, fused=True
+    )
+    canonical = torch.tensor(order)
+    b_latent = round(plan.batch_size * plan.latent_share)
+    b_chain = plan.batch_size - b_latent
+    history: History = []
+    best = BestWeights(plan.patience)
+    encoder.train()
+    for step, progress in schedule(plan.n_steps, plan.max_seconds, "autoencoder", verbose):
+        set_rate(optimiser, plan.learning_rate * warm_linear(step, progress))
+        rows = train.take(torch.randint(n_rows, (plan.batch_size,), generator=rng).to(device))
+
+        # masks: prefixes of the canonical order and free subsets, half and half; z alone for a quarter
+        n_prefix = b_chain // 2
+        observed = torch.cat(
+            [
+                prefix_masks(canonical, n_prefix, rng),
+                subset_masks(n_spans, b_chain - n_prefix + b_latent, rng),
+            ]
+        )  # (b, g)
+        observed[plan.batch_size - b_latent // 2 :] = False
+        observed = observed.to(device)
+
+        # z = E(row) + noise, withheld from the first b_chain rows
+        latent = encoder(Rows(rows.codes[b_chain:], rows.cells[b_chain:]))  # (b_latent, z)
+        latent = latent + _LATENT_NOISE * torch.randn(latent.shape, generator=rng).to(device)
+        embedded = decoder.embed(rows, observed)  # (b, h)
+        embedded = torch.cat([embedded[:b_chain], embedded[b_chain:] + decoder.latent(latent)])
+        nll = hidden_nll(decoder, decoder.hidden(embedded), rows, observed)  # (b, g)
+        row_loss = nll.sum(dim=1) * n_spans / (~observed).sum(dim=1)  # (b,)
+        loss = row_loss.mean()
+
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        average.update(step)
+
+        if is_interval(step, plan.n_steps) or progress >= 1:
+            require_finite(loss, "loss", "autoencoder", step)
+            with average.swapped_in():
+                heldout_loss = float(chain_nll(decoder, heldout, order).sum())
+                keep_on = best.offer(heldout_loss, networks)
+            history.append(
+                {
+                    "phase": "autoencoder",
+                    "step": step + 1,
+                    "loss": float(row_loss[:b_chain].mean().detach()),
+                    "reconstruction": float(row_loss[-(b_latent // 2) :].mean().detach()) if b_latent > 1 else math.nan,
+                    "heldout_loss": heldout_loss,
+                }
+            )
+            if not keep_on:
+                break
+    best.restore(networks)
+    encoder.eval()
+    return history
+
+
+def train_gan(
+    generator: Generator,
+    critic: Critic,
+    decoder: Decoder,
+    latents: Tensor,
+    rows: Rows,
+    plan: GANPlan,
+    measure: Callable[[], float],
+    rng: torch.Generator,
+    verbose: bool,
+) -> History:
+    """Train G against C on latent vectors; leaves averaged weights in the generator.
+
+    Gulrajani et al. (2017), Algorithm 1, with a condition: the decoder's embedding of the
+    observed cells of a real row, which generator and critic both see.
+
+    Parameters
+    ----------
+    latents : Tensor of shape (n, z)
+        E(row) of the training rows; noise is added to each batch.
+    measure : callable () -> float
+        Diversity of what the averaged generator makes, in [0, 1].
+
+    Returns
+    -------
+    History
+        ``critic_loss``, ``generator_loss``, ``wasserstein`` (E[C(real)] - E[C(fake)]),
+        ``gradient_norm`` (mean norm where the penalty is taken; 1 is the aim of WGAN-GP),
+        ``diversity``.
+    """
+    n_rows, latent_dim = latents.shape
+    n_spans = rows.codes.shape[1]
+    device = latents.device
+    noise_dim = generator.noise.in_features
+    average = MovingAverage(generator, 0.999)
+    adam = {"betas": (0.0, 0.9), "fused": True}
+    critic_optimiser = torch.optim.Adam(critic.parameters(), plan.critic_lr, **adam)
+    generator_optimiser = torch.optim.Adam(generator.parameters(), plan.generator_lr, **adam)
+    critic_loss_of = wgan_gp_critic_loss if plan.loss == "wgan-gp" else relativistic_critic_loss
+    b = plan.batch_size
+    n_conditional = round(b * plan.conditional_share)
+    history: History = []
+
+    def batch() -> tuple[Tensor, Tensor]:
+        """Draw noisy real latent vectors (b, z) and their conditions (b, h)."""
+        index = torch.randint(n_rows, (b,), generator=rng).to(device)
+        observed = torch.zeros(b, n_spans, dtype=torch.bool)
+        observed[:n_conditional] = subset_masks(n_spans, n_conditional, rng)
+        order = torch.randperm(b, generator=rng)  # packs hold rows with and without conditions
+        with torch.no_grad():
+            condition = decoder.embed(rows.take(index), observed[order].to(device))
+        noise = torch.randn(b, latent_dim, generator=rng).to(device)
+        return latents[index] + _LATENT_NOISE * noise, condition
+
+    def fake(condition: Tensor) -> Tensor:
+        """Generate latent vectors, (b, z)."""
+        latent: Tensor = generator(torch.randn(b, noise_dim, generator=rng).to(device), condition)
+        return latent
+
+    for step, progress in schedule(plan.n_steps, plan.max_seconds, "gan", verbose):
+        rate = warm_linear(step, max(0.0, 2 * progress - 1))  # constant, then linear decay
+        set_rate(critic_optimiser, plan.critic_lr * rate)
+        set_rate(generator_optimiser, plan.generator_lr * rate)
+
+        for _ in range(plan.n_critic):
+            real, condition = batch()
+            with torch.no_grad():
+                made = fake(condition)  # no gradient reaches the generator here
+            critic_loss, wasserstein, norm = critic_loss_of(critic, real, made, condition, plan.gradient_penalty, rng)
+            critic_optimiser.zero_grad()
+            critic_loss.backward()
+            critic_optimiser.step()
+
+        real, condition = batch()
+        fake_score = critic(fake(condition), condition)
+        if plan.loss == "wgan-gp":
+            generator_loss = -fake_score.mean()  # -E[C(G(noise))]
+        else:
+            generator_loss = relativistic_loss(fake_score, critic(real, condition).detach())
+        generator_optimiser.zero_grad()
+        generator_loss.backward()
+        generator_optimiser.step()
+        average.update(step)
+
+        if is_interval(step, plan.n_steps) or progress >= 1:
+            require_finite(critic_loss + generator_loss, "loss", "gan", step)
+            with average.swapped_in():
+                diversity = measure()
+            history.append(
+                {
+                    "phase": "gan",
+                    "step": step + 1,
+                    "critic_loss": float(critic_loss.detach()),
+                    "generator_loss": float(generator_loss.detach()),
+                    "wasserstein": float(wasserstein),
+                    "gradient_norm": float(norm),
+                    "diversity": diversity,
+                }
+            )
+    average.keep()
+    return history
+
+
+def wgan_gp_critic_loss(
+    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor, weight: float, rng: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """E[C(fake)] - E[C(real)] + lambda E[(||grad C(x)|| - 1)^2], x between real and fake.
+
+    Gulrajani et al. (2017), eq. (3); also returns the Wasserstein estimate and the mean norm.
+    """
+    share = torch.rand(len(real) // critic.pac_size, 1, 1, generator=rng).to(real.device)
+    share = share.expand(-1, critic.pac_size, 1).reshape(-1, 1)  # one a pack, (b, 1)
+    _, gradient = critic.score_and_gradient(torch.lerp(real, fake, share), condition)
+    distance = wasserstein_distance(critic(real, condition), critic(fake, condition))
+    loss = -distance + weight * gradient_penalty(gradient)
+    return loss, distance.detach(), gradient.detach().norm(dim=1).mean()
+
+
+def relativistic_critic_loss(
+    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor, weight: float, _: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """E[softplus(C(fake) - C(real))] + gamma / 2 (R1 + R2), Huang et al. (2024), eq. (2) and (4)."""
+    real_score, real_gradient = critic.score_and_gradient(real, condition)
+    fake_score, fake_gradient = critic.score_and_gradient(fake, condition)
+    penalty = zero_centred_penalty(real_gradient) + zero_centred_penalty(fake_gradient)
+    loss = relativistic_loss(real_score, fake_score) + weight / 2 * penalty
+    distance = wasserstein_distance(real_score, fake_score).detach()
+    return loss, distance, real_gradient.detach().norm(dim=1).mean()
+
+
+@torch.no_grad()
+def chain_nll(decoder: Decoder, rows: Rows, order: list[int]) -> Tensor:
+    """Mean negative log-likelihood of each column given those before it in `order`, (g,), in nats."""
+    n_rows, n_spans = rows.codes.shape
+    nll = torch.zeros(n_spans)
+    observed = torch.zeros(n_rows, n_spans, dtype=torch.bool, device=rows.codes.device)
+    for j in order:
+        hidden = decoder.hidden(decoder.embed(rows, observed))
+        nll[j] = hidden_nll(decoder, hidden, rows, observed)[:, j].mean()
+        observed[:, j] = True
+    return nll
+
+
+@torch.no_grad()
+def encode_all(encoder: Encoder, rows: Rows, batch_size: int = 8192) -> Tensor:
+    """Latent vectors of all rows, shape (n, z), standardised over them."""
+    encoder.eval()
+    latents = torch.cat([encoder(Rows(c, f)) for c, f in zip(*_batches(rows, batch_size), strict=True)])
+    return latents
+
+
+def _batches(rows: Rows, batch_size: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    return rows.codes.split(batch_size), rows.cells.split(batch_size)
+
+
+# What both loops share
+
+
+def schedule(
+    n_steps: int, max_seconds: float | None, phase: str, verbose: bool
+) -> Iterator[tuple[int, float]]:
+    """Count steps, and yield with each how far the phase has come, in (0, 1].
+
+    Ends after `n_steps`, or when `max_seconds` are over. A budget speeds the learning-rate
+    schedule up, so that training always ends at a low rate.
+    """
+    start = time.perf_counter()
+    bar = tqdm(total=n_steps, desc=f"{phase:>11}", disable=not verbose, unit="step", leave=True)
+    with bar:
+        for step in itertools.count():
+            progress = (step + 1) / n_steps
+            if max_seconds is not None:
+                progress = max(progress, (time.perf_counter() - start) / max_seconds)
+            yield step, min(progress, 1.0)
+            bar.update()
+            if progress >= 1:
+                return
+
+
+def warm_linear(step: int, progress: float) -> float:
+    """Factor of the learning rate: 100 steps of warm-up, linear decay to 2 %."""
+    return min(1.0, (step + 1) / 100) * max(0.02, 1 - progress)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all groups."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def is_interval(step: int, n_steps: int) -> bool:
+    """Tell whether to measure and record after this step."""
+    every = max(1, n_steps // _INTERVALS)
+    return (step + 1) % every == 0 or step + 1 == n_steps
+
+
+def require_finite(value: Tensor, what: str, phase: str, step: int) -> None:
+    """Raise `TrainingDivergedError` when a loss is NaN or infinite."""
+    if not torch.isfinite(value):
+        raise TrainingDivergedError(
+            f"Training diverged: the {what} of the {phase} phase is {float(value)} at step {step + 1}. "
+            "Lower the learning rates, or check columns with extreme values."
+        )
+
+
+class MovingAverage:
+    """Exponential moving average of a network's weights, shorter at the start."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.weights = [p.detach() for p in network.parameters()]
+        self.average = [p.clone() for p in self.weights]
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take one step of the network into the average."""
+        decay = min(self.decay, (step + 1) / (step + 10))
+        torch._foreach_lerp_(self.average, self.weights, 1 - decay)
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Leave the average in the network."""
+        for weight, mean in zip(self.weights, self.average, strict=True):
+            weight.copy_(mean)
+
+    def swapped_in(self) -> _Swap:
+        """Context in which the network holds the average."""
+        return _Swap(self)
+
+
+class _Swap:
+    def __init__(self, average: MovingAverage) -> None:
+        self.average = average
+
+    def __enter__(self) -> None:
+        self.saved = [w.clone() for w in self.average.weights]
+        self.average.keep()
+
+    @torch.no_grad()
+    def __exit__(self, *_: object) -> None:
+        for weight, saved in zip(self.average.weights, self.saved, strict=True):
+            weight.copy_(saved)
+
+
+class BestWeights:
+    """The weights of the lowest held-out loss, and when to stop looking for lower ones."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.loss = math.inf
+        self.since = 0
+        self.state: dict[str, Tensor] = {}
+
+    def offer(self, loss: float, network: nn.Module) -> bool:
+        """Remember the weights if they are the best so far; False when patience is over."""
+        if loss < self.loss:
+            self.loss, self.since = loss, 0
+            self.state = {name: value.clone() for name, value in network.state_dict().items()}
+        else:
+            self.since += 1
+        return self.since < self.patience
+
+    def restore(self, network: nn.Module) -> None:
+        """Put the best weights back."""
+        if self.state:
+            network.load_state_dict(self.state)
