@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,13 @@ from synthgan.dtypes import Array, levels_array, object_keys, take, values_to_js
 from synthgan.errors import DataError
 from synthgan.layout import ATOM
 from synthgan.schema import Column
-from synthgan.transforms.ordering import level_scores
+from synthgan.transforms.ordering import Context, alike_order
 
 __all__ = ["CategoricalCodec"]
 
 MAX_ATOMS = 128  # up to so many levels, each is an atom
 ATOM_SHARE = 0.005  # otherwise those of at least this share of the rows
 MAX_GROUP = 256
-
-Context = Sequence[tuple[NDArray[np.integer[Any]], int]]
 
 
 class CategoricalCodec:
@@ -80,10 +77,11 @@ class CategoricalCodec:
         order = _frequency_order(levels, counts)
         is_atom = (counts >= ATOM_SHARE * len(series)) | (len(first) <= MAX_ATOMS)
         rare = order[~is_atom[order]]
-        if len(rare) and not self._is_ordered:
-            scores = level_scores(index, len(first), context)
-            rare = rare[np.argsort(scores[rare], kind="stable")]
         groups = _cut(len(rare))
+        if len(rare) and not self._is_ordered:
+            rank = np.full(len(first) + 1, -1)
+            rank[rare] = np.arange(len(rare))
+            rare = rare[alike_order(rank[index], groups, context)]
         self.sizes_ = np.concatenate([np.ones(int(is_atom.sum()), dtype=np.int64), groups])
         self.levels_ = levels.take(np.concatenate([order[is_atom[order]], rare]))
         return self

@@ -14,7 +14,7 @@ from synthgan.errors import DataError
 from synthgan.layout import ATOM, EncodedTable, Layout, Span
 from synthgan.params import Choice, Interval, Rule, check_parameters
 from synthgan.schema import Column, Schema, table
-from synthgan.transforms.categorical import MAX_ATOMS, CategoricalCodec, Context
+from synthgan.transforms.categorical import MAX_ATOMS, CategoricalCodec
 from synthgan.transforms.generated import ConstantCodec, IdentifierCodec
 from synthgan.transforms.numeric import NumericCodec
 from synthgan.transforms.relations import find_relations, sample_rows
@@ -25,6 +25,7 @@ Codec = NumericCodec | CategoricalCodec
 Generator = ConstantCodec | IdentifierCodec
 _Data = dict[Hashable, "pd.Series[Any]"]
 
+N_ROUNDS = 2  # columns of many levels are grouped by each other's groups
 _NUMERIC = ("numerical", "datetime", "timedelta")
 _RULES: dict[str, Rule] = {
     "max_modes": (Interval(int, 1),),
@@ -97,9 +98,8 @@ class TableCodec:
                 wide.append(codec)
             else:
                 codec.fit(data[column.name])
-        context = self._context(data, wide) if wide else []
-        for codec in wide:
-            codec.fit(data[codec.column.name], context)
+        if wide:
+            self._fit_wide(data, wide)
         self._find_relations(data)
         self._lay_out()
         return self
@@ -119,13 +119,18 @@ class TableCodec:
             return NumericCodec(column, self.max_modes, self.modes, self.random_state)
         return CategoricalCodec(column)
 
-    def _context(self, data: _Data, wide: list[CategoricalCodec]) -> Context:
-        """Encode the columns of few codes, by which the levels of the others are put in order."""
-        return [
-            (codec.transform(data[codec.column.name])[0], len(codec.n_levels_))
-            for codec in map(self._codec, self._modelled())
-            if codec not in wide
-        ]
+    def _fit_wide(self, data: _Data, wide: list[CategoricalCodec]) -> None:
+        """Fit columns of many levels, whose rare ones are grouped by the codes of the other columns."""
+        context = {}
+        for codec in map(self._codec, self._modelled()):
+            if codec not in wide:
+                name = codec.column.name
+                context[name] = (codec.transform(data[name])[0], len(codec.n_levels_))
+        for _ in range(N_ROUNDS):
+            for codec in wide:
+                name = codec.column.name
+                codec.fit(data[name], [others for other, others in context.items() if other != name])
+                context[name] = (codec.transform(data[name])[0], len(codec.n_levels_))
 
     def _modelled(self) -> list[Column]:
         return [column for column in self.schema if column.kind not in ("constant", "identifier")]

@@ -248,3 +248,20 @@ def _numbers(data):
         yield data
     elif isinstance(data, str) and data.lstrip("-").isdigit():
         yield int(data)
+
+
+def test_columns_of_many_levels_are_grouped_by_each_other():
+    # 400 shops of 20 towns each sell 400 goods of 20 makers, one maker a town: groups should follow that.
+    rng = np.random.default_rng(0)
+    town = rng.integers(0, 20, 20_000)
+    shop, good = (town + 20 * rng.integers(0, 20, 20_000) for _ in range(2))
+    frame = pd.DataFrame({"shop": [f"s{i:03d}" for i in shop], "good": [f"g{i:03d}" for i in good]})
+    codec = fitted(frame)
+    assert_same_frame(frame, codec.inverse_transform(codec.transform(frame)))
+    for name in frame:
+        part = codec.codecs_[name]
+        towns = np.array([int(level[1:]) % 20 for level in part.levels_])
+        kinds = [len(set(group)) for group in np.split(towns, np.cumsum(part.sizes_)[:-1])]
+        assert np.mean(kinds) < 4  # about 13 of 20 towns by chance
+    again = fitted(frame.sample(frac=1, random_state=1))
+    assert again.to_dict() == codec.to_dict()
