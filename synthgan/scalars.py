@@ -126,7 +126,7 @@ def _interval(data: dict[str, Any]) -> object:
 
 
 _READERS: dict[str, Callable[[dict[str, Any]], object]] = {
-    "missing": lambda d: {"NA": pd.NA, "NaT": pd.NaT, "nan": math.nan}[d["missing"]],
+    "missing": lambda d: {"NA": pd.NA, "NaT": pd.NaT, "nan": np.nan}[d["missing"]],
     "numpy": _number,
     "int": lambda d: int(d["int"]),
     "float": lambda d: {"inf": math.inf, "-inf": -math.inf}[d["float"]],

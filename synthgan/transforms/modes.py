@@ -18,7 +18,9 @@ from synthgan.scalars import scalar_from_json, scalar_to_json
 
 __all__ = ["QuantileCodes", "choose_atoms", "fit_quantile_codes"]
 
-N_CELLS = 16  # linear pieces of the quantile function of a mode
+N_CELLS = 16  # linear pieces of the smooth part of the quantile function of a mode
+SPIKE_ROWS = 10  # a value of so many rows
+SPIKE_SHARE = 0.00025  # and of this share of them has a step of its own in the quantile function
 ALL_ATOMS = 150  # a column of up to so many distinct values is modelled by atoms altogether
 ATOM_SHARE = 0.01  # share of the rows from which a value is an atom
 ATOM_ROWS = 3  # and at least so many of them
@@ -57,14 +59,19 @@ class QuantileCodes:
     low, high : uint64 or float64 arrays of shape (n_codes,)
         First and last coordinate of each code; equal for atoms.
     mode : int array of shape (n_codes,)
-        Row of the code in `knots`; -1 for atoms.
-    knots : float64 array of shape (n_modes, 17)
-        Quantile function of each mode, as offsets from its `low` where coordinates are integers.
+        Number of the mode; -1 for atoms.
+    starts : int array of shape (n_modes + 1,)
+        Where the knots of each mode begin and end.
+    ranks, knots : float64 arrays of shape (n_knots,)
+        Quantile function of each mode: at rank r in [0, 1] the coordinate is the knot, an offset
+        from `low` where coordinates are integers; linear in between. Both rise, not always strictly.
     """
 
     low: NDArray[Any]
     high: NDArray[Any]
     mode: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    ranks: NDArray[np.float64]
     knots: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -95,15 +102,15 @@ class QuantileCodes:
         return codes
 
     def _rank(self, mode: NDArray[np.int64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return alpha in [-1, 1]: the rank of an offset inside its mode."""
-        cell = np.zeros(len(mode), dtype=np.int64)
-        for width in (8, 4, 2, 1):  # binary search among the 17 knots of each mode
-            cell += width * (offset >= self.knots[mode, cell + width])
-        left, right = self.knots[mode, cell], self.knots[mode, cell + 1]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            part = np.where(right > left, (offset - left) / (right - left), 0.5)
-        rank = (cell + part) * (2 / N_CELLS) - 1
-        return np.asarray(np.clip(rank, -1, 1), dtype=np.float64)
+        """Return alpha in [-1, 1]: the rank of an offset inside its mode, its middle rank at a step."""
+        rank = np.empty(len(mode))
+        order = np.argsort(mode, kind="stable")
+        ends = np.searchsorted(mode[order], np.arange(len(self.starts)))
+        for m in np.flatnonzero(np.diff(ends)):
+            rows = order[ends[m] : ends[m + 1]]
+            piece = slice(self.starts[m], self.starts[m + 1])
+            rank[rows] = _invert(self.ranks[piece], self.knots[piece], offset[rows])
+        return np.asarray(np.clip(2 * rank - 1, -1, 1), dtype=np.float64)
 
     def decode(self, codes: NDArray[np.integer[Any]], alphas: NDArray[np.float64]) -> NDArray[Any]:
         """Return the coordinate of each code and alpha; both within their ranges."""
@@ -118,10 +125,12 @@ class QuantileCodes:
         self, codes: NDArray[np.integer[Any]], mode: NDArray[np.int64], alphas: NDArray[np.float64]
     ) -> NDArray[Any]:
         """Evaluate the quantile functions of modes."""
-        rank = (alphas + 1) * (N_CELLS / 2)
-        cell = np.minimum(rank.astype(np.int64), N_CELLS - 1)
-        part = rank - cell
-        offset: NDArray[Any] = self.knots[mode, cell] * (1 - part) + self.knots[mode, cell + 1] * part
+        rank = (alphas + 1) / 2
+        shelf = 2.0 * np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))  # keeps modes apart
+        at = np.searchsorted(shelf + self.ranks, 2.0 * mode + rank, side="right") - 1
+        at = np.clip(at, self.starts[mode], self.starts[mode + 1] - 2)
+        part = _fraction(rank, self.ranks[at], self.ranks[at + 1])
+        offset: NDArray[Any] = self.knots[at] * (1 - part) + self.knots[at + 1] * part
         low: Any = self.low[codes]
         high: Any = self.high[codes]
         if self.low.dtype.kind == "f":
@@ -137,6 +146,8 @@ class QuantileCodes:
             "low": [scalar_to_json(v) for v in self.low.tolist()],
             "high": [scalar_to_json(v) for v in self.high.tolist()],
             "mode": self.mode.tolist(),
+            "starts": self.starts.tolist(),
+            "ranks": self.ranks.tolist(),
             "knots": self.knots.tolist(),
         }
 
@@ -146,8 +157,37 @@ class QuantileCodes:
         low, high = (
             np.array([scalar_from_json(v) for v in data[key]], dtype=dtype) for key in ("low", "high")
         )
-        knots = np.array(data["knots"], dtype=np.float64).reshape(-1, N_CELLS + 1)
-        return cls(low, high, np.array(data["mode"], dtype=np.int64), knots)
+        mode, starts = (np.array(data[key], dtype=np.int64) for key in ("mode", "starts"))
+        ranks, knots = (np.array(data[key], dtype=np.float64) for key in ("ranks", "knots"))
+        return cls(low, high, mode, starts, ranks, knots)
+
+
+def _fraction(
+    x: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return where x lies between left and right, in [0, 1]; the middle if they are equal."""
+    width = right - left
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.where(width > 0, (x - left) / width, 0.5)
+    return np.asarray(np.clip(part, 0, 1), dtype=np.float64)
+
+
+def _invert(
+    ranks: NDArray[np.float64], knots: NDArray[np.float64], x: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the rank at which a quantile function has the value x, the middle one of several."""
+    last = len(knots) - 2
+    after = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, last)
+    before = np.clip(np.searchsorted(knots, x, side="left") - 1, 0, last)
+    first, final = (
+        ranks[at] + (ranks[at + 1] - ranks[at]) * edge
+        for at, edge in (
+            (before, np.where(x >= knots[before + 1], 1.0, _fraction(x, knots[before], knots[before + 1]))),
+            (after, np.where(x <= knots[after], 0.0, _fraction(x, knots[after], knots[after + 1]))),
+        )
+    )
+    middle: NDArray[np.float64] = (first + final) / 2
+    return middle
 
 
 def fit_quantile_codes(
@@ -172,11 +212,14 @@ def fit_quantile_codes(
     low = np.where(atom, x[first], np.append(x[:1], right))
     high = np.where(atom, x[first], np.append(left, x[-1:]))
     mode = np.where(atom, -1, np.cumsum(~atom) - 1).astype(np.int64)
-    knots = [
-        _quantile_knots(x[first[i] : last[i] + 1], mass[first[i] : last[i] + 1], low[i], high[i])
-        for i in np.flatnonzero(~atom)
+    is_spike = mass >= max(SPIKE_ROWS, SPIKE_SHARE * mass.sum())
+    parts = [
+        _quantile_function(x[a : b + 1], mass[a : b + 1], is_spike[a : b + 1], low[i], high[i])
+        for i, a, b in zip(np.flatnonzero(~atom), first[~atom], last[~atom], strict=True)
     ]
-    return QuantileCodes(low, high, mode, np.array(knots).reshape(-1, N_CELLS + 1))
+    ranks, knots = (np.concatenate([part[k] for part in parts] or [np.zeros(0)]) for k in (0, 1))
+    starts = np.cumsum([0, *(len(part[0]) for part in parts)])
+    return QuantileCodes(low, high, mode, starts, ranks, knots)
 
 
 def _cut(mass: NDArray[np.float64], is_atom: NDArray[np.bool_], max_modes: int) -> NDArray[np.int64]:
@@ -215,17 +258,33 @@ def _border(
     return np.where(b_is_atom, before, left), np.where(a_is_atom, after, right)
 
 
-def _quantile_knots(x: NDArray[Any], mass: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.float64]:
-    """Return the smoothed quantile function of one mode at 17 ranks.
+def _quantile_function(
+    x: NDArray[Any], mass: NDArray[np.float64], is_spike: NDArray[np.bool_], low: Any, high: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return ranks and knots of the smoothed quantile function of one mode.
 
-    The distribution function is linear between the midpoints of neighbouring values, where
-    it is exact; no knot is a value of the column, but for its minimum and maximum.
+    Values that many rows share have a step each. Between them the distribution function is
+    linear between the midpoints of neighbouring values, and is kept at 17 ranks only: no knot is
+    a value of few rows, but for the minimum and maximum of the column.
     """
-    if x.dtype.kind == "f":
-        values, ends = x, (low, high)
-    else:
-        values, ends = (x - low).astype(np.float64), (-0.5, float(high - low) + 0.5)
-    edges = np.concatenate([ends[:1], values[:-1] / 2 + values[1:] / 2, ends[1:]])
-    below = np.concatenate([[0.0], np.cumsum(mass)])
-    knots: NDArray[np.float64] = np.interp(np.linspace(0, below[-1], N_CELLS + 1), below, edges)
-    return knots
+    half = 0.0 if x.dtype.kind == "f" else 0.5  # an integer stands for the unit interval around it
+    values = x if x.dtype.kind == "f" else (x - low).astype(np.float64)
+    ends = (low, high) if x.dtype.kind == "f" else (-half, float(high - low) + half)
+    middle = values[:-1] / 2 + values[1:] / 2
+    begin = np.where(
+        is_spike, values - half, np.append(ends[0], np.where(is_spike[:-1], values[:-1] + half, middle))
+    )
+    end = np.where(
+        is_spike, values + half, np.append(np.where(is_spike[1:], values[1:] - half, middle), ends[1])
+    )
+    above = np.cumsum(mass)
+    above, below = above / above[-1], np.append(0.0, above[:-1]) / above[-1]
+    ranks, knots = np.column_stack([below, above]).ravel(), np.column_stack([begin, end]).ravel()
+    keep = np.repeat(is_spike, 2)
+    keep[[0, -1]] = True
+    even = np.linspace(0, 1, N_CELLS + 1)[1:-1]
+    smooth = even[~is_spike[np.searchsorted(above, even)] & ~np.isin(even, ranks[keep])]
+    all_ranks = np.append(ranks[keep], smooth)
+    all_knots = np.append(knots[keep], np.interp(smooth, ranks, knots))
+    order = np.lexsort((all_knots, all_ranks))
+    return all_ranks[order], all_knots[order]

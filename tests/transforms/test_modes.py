@@ -57,7 +57,10 @@ def test_codes_are_disjoint_and_in_order(x):
     codes = fit(x)
     assert (codes.low <= codes.high).all()
     assert (codes.high[:-1] <= codes.low[1:]).all()
-    assert (np.diff(codes.knots, axis=1) >= 0).all()
+    for piece in map(slice, codes.starts[:-1], codes.starts[1:]):
+        assert (np.diff(codes.ranks[piece]) >= 0).all()
+        assert (np.diff(codes.knots[piece]) >= 0).all()
+        assert codes.ranks[piece][[0, -1]].tolist() == [0, 1]
 
 
 @given(COORDINATES)
@@ -73,7 +76,7 @@ def test_alphas_rise_with_the_coordinate(x):
 def test_json_keeps_every_bit(x):
     codes = fit(x)
     back = QuantileCodes.from_dict(json.loads(json.dumps(codes.to_dict())), x.dtype.type)
-    for name in ("low", "high", "mode", "knots"):
+    for name in ("low", "high", "mode", "starts", "ranks", "knots"):
         np.testing.assert_array_equal(getattr(back, name), getattr(codes, name))
 
 
@@ -114,8 +117,32 @@ def test_a_tiny_table_by_hand():
     codes = fit(np.array([0, 4, 8], dtype=np.uint64), is_atom=[])
     assert codes.low.tolist() == [0]
     assert codes.high.tolist() == [8]
-    np.testing.assert_allclose(codes.knots[0][[0, 8, 16]], [-0.5, 4.0, 8.5])
+    np.testing.assert_allclose(codes.knots[[0, 8, 16]], [-0.5, 4.0, 8.5])
+    np.testing.assert_allclose(codes.ranks, np.linspace(0, 1, 17))
     assert codes.decode(np.zeros(3, int), np.array([-1, 0, 1.0])).tolist() == [0, 4, 8]
+
+
+def test_values_of_many_rows_have_a_step_by_hand():
+    # 12 rows hold 5, 4 rows hold something else: ranks 1/8 to 7/8 are the step at 5.
+    x = np.array([0, 2] + [5] * 12 + [100, 200], dtype=np.uint64)
+    codes = fit(x, is_atom=[])
+    at = np.flatnonzero(codes.knots == 4.5)[0]
+    np.testing.assert_allclose(codes.ranks[at : at + 2], [1 / 8, 7 / 8])
+    np.testing.assert_allclose(codes.knots[at : at + 2], [4.5, 5.5])
+    code, alpha = codes.encode(np.array([5], dtype=np.uint64))
+    assert alpha[0] == pytest.approx(0)
+    assert (codes.decode(np.repeat(code, 50), np.linspace(-0.74, 0.74, 50)) == 5).all()
+
+
+@pytest.mark.parametrize("unit", [1, np.pi])
+def test_gaps_between_frequent_values_stay_empty(unit):
+    # Times of day as HHMM: nothing lies between 1259 and 1300.
+    rng = np.random.default_rng(0)
+    minutes = rng.integers(0, 24 * 60, 100_000)
+    x = (minutes // 60 * 100 + minutes % 60).astype(np.uint64 if unit == 1 else float) * unit
+    codes = fit(x)
+    back = codes.decode(rng.integers(0, len(codes), 5000), rng.uniform(-1, 1, 5000))
+    assert np.isin(np.round(back / unit) % 100, np.arange(60)).mean() > 0.999
 
 
 def test_values_between_codes_go_to_the_nearest():
