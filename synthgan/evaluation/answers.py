@@ -23,7 +23,8 @@ _LOOKS = (  # AUC of the classifier from which on the words hold
     (0.80, "Only roughly: a classifier tells most rows apart"),
     (0.65, "Partly: a classifier tells many rows apart"),
     (0.55, "Closely: a classifier does somewhat better than guessing"),
-    (0.00, "Very closely: a classifier can hardly tell the rows apart"),
+    (0.45, "Very closely: a classifier can hardly tell the rows apart"),
+    (0.00, "Cannot be said: rows that stand in both tables mislead the classifier"),
 )
 _WORKS = (  # share of the real model's advantage over guessing that the synthetic one keeps
     (0.95, "As well as the real data, or nearly so"),

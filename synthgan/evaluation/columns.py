@@ -135,7 +135,13 @@ def _plain_objects(
         numbers = np.array(objects.tolist())
         return (numbers, there, sort) if numbers.dtype.kind in "iuf" else (objects, there, "mixed values")
     if sort == "dates":
-        return pd.to_datetime(observed).to_numpy(), there, sort
+        try:
+            dates = pd.to_datetime(observed)
+        except (ValueError, TypeError):  # several time zones in one column: categories by their text
+            sort = "mixed values"
+        else:
+            values, _, sort = _observed(dates)
+            return values, there, sort
     return (object_keys(observed).to_numpy(dtype=object) if sort == "mixed values" else objects), there, sort
 
 

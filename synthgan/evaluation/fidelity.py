@@ -216,7 +216,7 @@ def _cells(table: CodedTable, name: Hashable, model: CodedTable) -> NDArray[np.i
     if not len(seen):
         return (codes >= 0).astype(np.int32)
     scale = 2.0**-10 if np.abs(values).max() > 1e300 else 1.0  # the width of the range must be a float
-    edges = np.linspace(*(values[seen[[0, -1]]] * scale), N_BINS + 1)
+    edges = np.linspace(values[seen[0]] * scale, values[seen[-1]] * scale, N_BINS + 1)
     bins = np.digitize(values * scale, edges).clip(1, N_BINS + 1).astype(np.int32)  # one bin per level
     return np.append(bins, np.int32(0))[codes]  # code -1 picks the appended 0
 

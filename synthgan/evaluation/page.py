@@ -107,19 +107,15 @@ def _cards(report: Report) -> list[dict[str, Any]]:
 
 
 def _bars(shape: Bars) -> Iterator[dict[str, Any]]:
-    """Give each category with the widths of its bars in percent of the longest."""
-    rows = list(zip(shape.labels, shape.real, shape.synthetic, strict=True))
-    if shape.rest[0]:
-        rows.append((f"{shape.rest[0]:,} more", *shape.rest[1:]))
-    longest = max([1e-9, *shape.real, *shape.synthetic, *shape.rest[1:]])
-    for place, (label, real, synthetic) in enumerate(rows):
-        yield {
-            "label": label,
-            "pooled": place >= len(shape.labels),
-            "real": round(100 * real / longest, 2),
-            "synthetic": round(100 * synthetic / longest, 2),
-            "text": f"{100 * real:.1f} / {100 * synthetic:.1f}",
-        }
+    """Give each category with the widths of its bars in percent of the longest; pooled ones have none."""
+    longest = max([1e-9, *shape.real, *shape.synthetic])
+    for label, real, synthetic in zip(shape.labels, shape.real, shape.synthetic, strict=True):
+        widths = [round(100 * share / longest, 2) for share in (real, synthetic)]
+        yield {"label": label, "widths": widths, "text": f"{100 * real:.1f} / {100 * synthetic:.1f}"}
+    n_more, real, synthetic = shape.rest
+    if n_more:
+        text = f"{100 * real:.1f} / {100 * synthetic:.1f}"
+        yield {"label": f"{n_more:,} more", "widths": None, "text": text}
 
 
 def _heat_map(report: Report) -> dict[str, Any] | None:

@@ -94,7 +94,8 @@ def _place(edges: NDArray[Any], axes: Axes) -> NDArray[np.float64]:
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         return np.asarray(date2num(edges), dtype=np.float64)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    between_integers = edges.dtype.kind == "f" and np.all(edges % 1 == 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=bool(between_integers)))
     if edges.dtype.kind == "m":
         seconds = edges / np.timedelta64(1, "s")
         size, unit = next((s for s in _DURATIONS if np.abs(seconds).max() >= 2 * s[0]), _DURATIONS[-1])

@@ -56,6 +56,8 @@ def task_of(real: CodedTable, target: Hashable) -> Task | str:
     """
     if target not in real.domain.names:
         return f"the target {target!r} is an identifier"
+    if len(real.domain.names) == 1:
+        return f"there is no column from which {target!r} could be predicted"
     present = int((real.counts(target)[1:] > 0).sum())
     if present < 2:
         return f"the target {target!r} has {present} distinct values in the real table and needs two"

@@ -19,7 +19,14 @@ def answers(facts=FACTS, ceiling=0.5, **values):
 
 @pytest.mark.parametrize(
     ("auc", "word"),
-    [(0.4, "Very closely"), (0.56, "Closely"), (0.7, "Partly"), (0.9, "Only roughly"), (0.99, "No")],
+    [
+        (0.4, "Cannot be said"),
+        (0.49, "Very closely"),
+        (0.56, "Closely"),
+        (0.7, "Partly"),
+        (0.9, "Only roughly"),
+        (0.99, "No"),
+    ],
 )
 def test_the_look_follows_the_classifier(auc, word):
     assert answers(c2st_gbm=auc)[0].verdict.startswith(word)

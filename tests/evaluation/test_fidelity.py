@@ -39,6 +39,7 @@ class TestColumns:
         assert shape_error(*tables) == 0.25
         assert missing_error(*tables) == 0.125  # 0 and 1/4
 
+    @pytest.mark.filterwarnings("ignore:ks_2samp")  # of its p-value
     @given(NUMBERS, NUMBERS)
     def test_ks_equals_scipy(self, first, second):
         counts = [np.bincount(np.array(x) + 5, minlength=11) for x in (first, second)]

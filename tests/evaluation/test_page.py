@@ -18,44 +18,37 @@ EVIL = [
 ]
 
 
-HARMLESS = set(
-    [
-        "html",
-        "head",
-        "meta",
-        "title",
-        "style",
-        "body",
-        "h1",
-        "h2",
-        "h3",
-        "p",
-        "section",
-        "article",
-        "header",
-        "div",
-        "span",
-        "code",
-        "svg",
-        "circle",
-        "path",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "br",
-        "ul",
-        "li",
-        "dl",
-        "dt",
-        "dd",
-        "img",
-        "i",
-        "footer",
-    ]
-)
+HARMLESS = {
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "h1",
+    "h2",
+    "h3",
+    "p",
+    "section",
+    "article",
+    "header",
+}
+HARMLESS |= {
+    "div",
+    "span",
+    "code",
+    "svg",
+    "circle",
+    "path",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "br",
+}
+HARMLESS |= {"ul", "li", "dl", "dt", "dd", "img", "i", "footer"}
 
 
 class Elements(HTMLParser):

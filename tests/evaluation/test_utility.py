@@ -100,6 +100,11 @@ def test_the_task_follows_from_the_target(values, task):
     assert task_of(table, "y") == task
 
 
+def test_a_lone_target_sets_no_task():
+    (table,) = code_tables(pd.DataFrame({"y": ["a", "b", "a"]}))
+    assert task_of(table, "y") == "there is no column from which 'y' could be predicted"
+
+
 @pytest.mark.parametrize(
     ("name", "units", "chance"),
     [("binary", "AUC", 0.5), ("multiclass", "macro AUC", 0.5), ("regression", "R2", 0.0)],
