@@ -209,11 +209,13 @@ def _arrow_from_json(data: dict[str, Any]) -> pa.DataType:
 
 
 def values_to_json(values: Array) -> list[Any]:
-    """Write the values of an array as typed scalars; a Categorical as positions of its categories."""
+    """Write the values of an array as typed scalars, a Categorical as positions, times as ticks."""
     if isinstance(values, pd.Categorical):
         return [int(code) for code in values.codes]
     if is_object_dtype(values.dtype):
         return [scalar_to_json(value) for value in values]
+    if natural_kind(values.dtype) in ("datetime", "timedelta"):
+        return [scalar_to_json(tick) for tick in to_numbers(pd.Series(values))[0].tolist()]
     plain = values.dtype.kind in "biuf" and not pd.isna(values).any()
     return [scalar_to_json(value) for value in (np.asarray(values) if plain else values).tolist()]
 
@@ -225,8 +227,12 @@ def levels_array(data: list[Any], dtype: Dtype) -> Array:
     values = [scalar_from_json(v) for v in data]
     if is_object_dtype(dtype):
         array = np.empty(len(values), dtype=object)
-        array[:] = values
+        for position, value in enumerate(values):  # one by one, or tuples would become rows
+            array[position] = value
         return array
+    if natural_kind(dtype) in ("datetime", "timedelta"):
+        ticks = np.array(values, dtype=np.int64)
+        return from_numbers(ticks, np.zeros(len(ticks), dtype=bool), dtype)
     if isinstance(dtype, pd.ArrowDtype | pd.PeriodDtype | pd.IntervalDtype) and not values:
         return pd.Series([], dtype=dtype).array
     result: Array = pd.Series(values, dtype=dtype).array

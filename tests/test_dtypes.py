@@ -93,6 +93,10 @@ def test_objects_are_told_apart_by_type():
     assert keys.isna().tolist() == [False] * 4 + [True, False]
 
 
+def test_tuples_are_values():
+    assert levels_array([{"tuple": [1, "a"]}], np.dtype(object)).tolist() == [(1, "a")]
+
+
 def test_take_spells_missing_objects_as_asked():
     levels = levels_array(["a"], np.dtype(object))
     assert take(levels, np.array([0, -1]), None).tolist() == ["a", None]
