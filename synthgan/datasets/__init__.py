@@ -24,7 +24,7 @@ def load_adult() -> tuple[pd.DataFrame, pd.DataFrame]:
         Persons of the 1994 US census: 6 integer columns, 9 categorical ones, three of them
         with missing values. The usual target is ``income`` ("<=50K" or ">50K").
     test : DataFrame of shape (16281, 15)
-        Other persons of the same survey, same columns and dtypes.
+        Other persons of the same survey, same columns, dtypes and categories.
 
     Examples
     --------
@@ -32,7 +32,8 @@ def load_adult() -> tuple[pd.DataFrame, pd.DataFrame]:
     >>> train.shape, test.shape
     ((32561, 15), (16281, 15))
     """
-    return _load("adult_train.parquet"), _load("adult_test.parquet")
+    train, test = _load("adult_train.parquet"), _load("adult_test.parquet")
+    return train, test.astype(train.dtypes)  # one country has a person in the training part only
 
 
 def _load(name: str) -> pd.DataFrame:
