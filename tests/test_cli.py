@@ -237,3 +237,26 @@ def test_an_interruption_exits_with_130_and_leaves_nothing(folder):
         assert child.wait(60) == 130
         assert child.stderr.read() == "Interrupted.\n"
     assert not (folder / "m.synthgan").exists()
+
+
+# --- with the network ------------------------------------------------------------------
+
+
+def test_a_network_is_fitted_sampled_and_inspected(folder):
+    run("fit", "real.csv", "-o", "m.synthgan", "--max-seconds", "1", "--seed", "0", "--device", "cpu")
+    assert "tabular-gan, format 1" in run("inspect", "m.synthgan").stdout
+    rows = run("sample", "m.synthgan", "-n", "30", "--seed", "1").stdout
+    assert rows == run("sample", "m.synthgan", "-n", "30", "--seed", "1").stdout
+    assert len(run("sample", "m.synthgan", "-n", "30", "--n-passes", "1").stdout.splitlines()) == 31
+
+
+@pytest.mark.slow
+def test_the_demo_writes_its_three_files(folder):
+    result = run("demo", "--max-seconds", "5", "-o", "out")
+    assert "c2st_gbm" in result.stdout
+    assert {path.name for path in Path("out").iterdir()} == {
+        "adult.synthgan",
+        "synthetic.parquet",
+        "report.html",
+    }
+    assert len(pd.read_parquet("out/synthetic.parquet")) == 32_561
