@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import infer_dtype, is_bool_dtype
+from pandas.api.types import infer_dtype, is_bool_dtype, is_object_dtype
 
-from synthgan.dtypes import natural_kind, object_keys, to_numbers
+from synthgan.dtypes import natural_kind, to_numbers
 from synthgan.errors import DataError
 from synthgan.schema import find_problem
 
@@ -76,6 +76,8 @@ def code_column(
         if problem:
             raise DataError(f"Column {column.name!r} of {role} {problem}")
     read = [_observed(column) for column in columns]
+    if "mixed values" in [sort for _, _, sort in read] and all(_holds_objects(column) for column in columns):
+        read = [_observed_keys(column) for column in columns]
     sort = _common_sort([sort for _, _, sort in read], columns, roles)
     if kind in ORDERED_KINDS and sort not in (*_ORDERED_SORTS, "missing"):
         name, dtype = columns[0].name, columns[0].dtype
@@ -142,7 +144,23 @@ def _plain_objects(
         else:
             values, _, sort = _observed(dates)
             return values, there, sort
-    return (object_keys(observed).to_numpy(dtype=object) if sort == "mixed values" else objects), there, sort
+    return objects, there, sort
+
+
+def _holds_objects(column: pd.Series[Any]) -> bool:
+    """Tell whether a column can hold values of several types, or holds none."""
+    dtype = column.dtype.categories.dtype if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
+    return is_object_dtype(dtype) or not column.notna().any()
+
+
+def _observed_keys(column: pd.Series[Any]) -> tuple[NDArray[Any], NDArray[np.bool_], str]:
+    """Take the observed values as text with their type, so that 1, True and "1" stay apart."""
+    there = column.notna().to_numpy(dtype=bool)
+    values = column.astype(object).to_numpy()[there].tolist()
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    keys = np.empty(len(plain), dtype=object)
+    keys[:] = [f"{type(value).__name__} {value!r}" for value in plain]
+    return keys, there, "mixed values" if len(keys) else "missing"
 
 
 def _sort_of(dtype: Any, kind: str) -> str:
@@ -172,7 +190,7 @@ def _rank(parts: list[NDArray[Any]], sort: str) -> tuple[list[NDArray[np.intp]],
     if sort == "numbers" and len({part.dtype.kind for part in whole}) == 2 and len(whole) == len(filled):
         signed = any(part.min() < 0 for part in whole)  # int64 and uint64 together would become floats
         filled = [part.astype(np.int64 if signed else np.uint64) for part in whole]
-    levels, inverse = np.unique(np.concatenate(filled), return_inverse=True)
+    levels, inverse = np.unique(np.concatenate(filled or parts), return_inverse=True)
     return np.split(inverse, np.cumsum([len(part) for part in parts])[:-1]), levels
 
 

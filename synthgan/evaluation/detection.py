@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from synthgan.evaluation.features import boosting_features, linear_features
+from synthgan.evaluation.features import boosting_features, linear_features, trainable
 from synthgan.evaluation.intervals import Estimate, auc_with_variance
 from synthgan.evaluation.tables import CodedTable
 from synthgan.seeding import stream
@@ -60,7 +60,7 @@ def c2st_boosting(real: CodedTable, synthetic: CodedTable, seed: int = 0) -> Est
         model = HistGradientBoostingClassifier(
             categorical_features=categorical, early_stopping=False, random_state=model_seed
         )
-        model.fit(features[train], truth[train])
+        model.fit(trainable(features[train]), truth[train])
         return np.asarray(model.decision_function(features[test]), dtype=np.float64)
 
     return _cross_validated(score, truth, model_seed)

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from synthgan.evaluation.tables import CodedTable
 
-__all__ = ["MAX_CATEGORIES", "boosting_features", "linear_features", "standardised"]
+__all__ = ["MAX_CATEGORIES", "boosting_features", "linear_features", "standardised", "trainable"]
 
 MAX_CATEGORIES = 255  # what scikit-learn's histogram boosting can hold in one column
 
@@ -55,6 +55,17 @@ def boosting_features(
         columns.append([number[table.column(name)] for table in tables])
     matrices = [np.column_stack([column[k] for column in columns]) for k in range(len(tables))]
     return matrices, np.array([not domain.is_ordered(name) for name in names])
+
+
+def trainable(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put 0 into columns without any value, from which boosting could not find bins.
+
+    >>> trainable(np.array([[1.0, np.nan], [np.nan, np.nan]]))
+    array([[ 1.,  0.],
+           [nan,  0.]])
+    """
+    empty = np.isnan(features).all(axis=0)
+    return np.where(empty, 0.0, features) if empty.any() else features
 
 
 def linear_features(table: CodedTable, names: Sequence[Hashable]) -> sparse.csr_array:

@@ -9,7 +9,7 @@ in a joint table, is a value of its own.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -107,9 +107,8 @@ def column_errors(real: CodedTable, synthetic: CodedTable) -> pd.DataFrame:
             error = float(first[1:].sum() != second[1:].sum())
         missing = first[0] / len(real), second[0] / len(synthetic)
         rows.append((name, real.domain.kinds[name], "ks" if ordered else "tv", error, *missing))
-    return pd.DataFrame(
-        rows, columns=["column", "kind", "method", "error", "missing_real", "missing_synthetic"]
-    )
+    names = ["column", "kind", "method", "error", "missing_real", "missing_synthetic"]
+    return _named(pd.DataFrame(rows, columns=names), column=real.domain.names)
 
 
 def shape_error(real: CodedTable, synthetic: CodedTable) -> float:
@@ -183,7 +182,8 @@ def pair_errors(real: CodedTable, synthetic: CodedTable, *, shared_bins: bool = 
             a.astype(np.int64) * sizes[second] + b for a, b in zip(cells[first], cells[second], strict=True)
         ]
         rows.append((first, second, "tv", _joint_variation(joint[0], joint[1], sizes[first] * sizes[second])))
-    return pd.DataFrame(rows, columns=["first", "second", "method", "error"])
+    frame = pd.DataFrame(rows, columns=["first", "second", "method", "error"])
+    return _named(frame, first=[row[0] for row in rows], second=[row[1] for row in rows])
 
 
 def trend_error(real: CodedTable, synthetic: CodedTable, *, shared_bins: bool = False) -> float:
@@ -199,6 +199,15 @@ def trend_error(real: CodedTable, synthetic: CodedTable, *, shared_bins: bool = 
     SDMetrics 0.11.1, "Column Pair Trends": one minus that score.
     """
     return float(pair_errors(real, synthetic, shared_bins=shared_bins)["error"].mean())
+
+
+def _named(frame: pd.DataFrame, **columns: Sequence[Hashable]) -> pd.DataFrame:
+    """Put the names of columns into a frame as the objects that they are; pandas would turn None into NaN."""
+    for key, names in columns.items():
+        objects = np.empty(len(names), dtype=object)
+        objects[:] = names
+        frame[key] = pd.Series(objects, dtype=object)
+    return frame
 
 
 def _n_cells(table: CodedTable, name: Hashable) -> int:

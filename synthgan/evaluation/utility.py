@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from synthgan.evaluation.features import boosting_features
+from synthgan.evaluation.features import boosting_features, trainable
 from synthgan.evaluation.intervals import Estimate, auc_with_variance
 from synthgan.evaluation.tables import CodedTable
 from synthgan.seeding import stream
@@ -116,7 +116,7 @@ def _classification(train: CodedTable, holdout: CodedTable, task: Task, rng: np.
     model = HistGradientBoostingClassifier(
         categorical_features=categorical, early_stopping=False, random_state=int(rng.integers(2**31))
     )
-    learned = model.fit(x, y).predict_proba(x_test)
+    learned = model.fit(trainable(x), y).predict_proba(x_test)
     scores = np.zeros((len(y_test), len(train.domain.levels[task.target])))  # a class never seen scores 0
     scores[:, model.classes_] = learned
     classes = np.unique(y_test)
@@ -127,7 +127,8 @@ def _classification(train: CodedTable, holdout: CodedTable, task: Task, rng: np.
 
     def macro(rows: NDArray[np.intp]) -> float:
         present = [k for k in classes if 0 < (y_test[rows] == k).sum() < len(rows)]
-        return float(np.mean([auc_with_variance(y_test[rows] == k, scores[rows, k])[0] for k in present]))
+        areas = [auc_with_variance(y_test[rows] == k, scores[rows, k])[0] for k in present]
+        return float(np.mean(areas)) if areas else float("nan")
 
     return _bootstrapped(macro, len(y_test), rng)
 
@@ -142,7 +143,7 @@ def _regression(
     model = HistGradientBoostingRegressor(
         categorical_features=categorical, early_stopping=False, random_state=int(rng.integers(2**31))
     )
-    missed = (y_test - model.fit(x, y).predict(x_test)) ** 2
+    missed = (y_test - model.fit(trainable(x), y).predict(x_test)) ** 2
 
     def r2(rows: NDArray[np.intp]) -> float:
         around = ((y_test[rows] - y_test[rows].mean()) ** 2).sum()
@@ -155,6 +156,7 @@ def _bootstrapped(
     score: Callable[[NDArray[np.intp]], float], n_rows: int, rng: np.random.Generator
 ) -> Estimate:
     """Give a score with the percentiles of its bootstrap over the rows."""
-    drawn = [score(rng.integers(n_rows, size=n_rows)) for _ in range(_N_RESAMPLES)]
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return Estimate(score(np.arange(n_rows)), float(low), float(high))
+    drawn = np.array([score(rng.integers(n_rows, size=n_rows)) for _ in range(_N_RESAMPLES)])
+    known = drawn[~np.isnan(drawn)]  # a resample may hold one class only
+    low, high = np.percentile(known, [2.5, 97.5]).tolist() if len(known) else (float("nan"), float("nan"))
+    return Estimate(score(np.arange(n_rows)), low, high)

@@ -63,6 +63,21 @@ def test_an_all_missing_column_fits_any_sort():
     assert codes_of([None, None], ["a", "b"], kind="constant")[0] == [[-1, -1], [0, 1]]
 
 
+def test_mixed_objects_keep_their_types_apart():
+    real = pd.Series([1, True, "1", "a"], dtype=object)
+    assert codes_of(real, pd.Series([True, True], dtype=object), kind="categorical")[0] == [
+        [1, 0, 2, 3],
+        [0, 0],
+    ]
+    zones = pd.Series([pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-01", tz="UTC")], dtype=object)
+    assert codes_of(zones, zones[::-1], kind="categorical")[0] == [[0, 1], [1, 0]]
+
+
+def test_masked_nan_is_missing():
+    nan = pd.Series(pd.arrays.FloatingArray(np.array([np.nan, np.nan]), np.array([False, False])))
+    assert codes_of(nan, nan)[0] == [[-1, -1], [-1, -1]]
+
+
 @pytest.mark.parametrize(
     ("real", "synthetic", "words"),
     [

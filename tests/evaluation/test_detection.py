@@ -50,6 +50,16 @@ def test_unseen_and_many_categories_are_no_trouble(c2st):
 
 
 @BOTH
+def test_a_column_without_values_is_no_trouble(c2st):
+    real = pd.DataFrame({"n": [None] * 50, "m": np.arange(50.0)})
+    synthetic = real.assign(n=[1.0] + [None] * 49)
+    found = c2st(*code_tables(real, synthetic, kinds={"n": "categorical"}))
+    assert 0 <= found.value <= 1
+    late = synthetic.assign(n=pd.to_timedelta(synthetic["n"]))
+    assert 0 <= c2st(*code_tables(late, late.iloc[1:])).value <= 1
+
+
+@BOTH
 def test_one_row_cannot_be_judged(c2st):
     assert np.isnan(c2st(*code_tables(normal(1, 0), normal(5, 1))).value)
 

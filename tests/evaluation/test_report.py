@@ -41,9 +41,13 @@ def test_json_is_strict_and_complete(report, tmp_path):
 
 
 def test_json_takes_unknown_figures_and_odd_names():
-    frame = pd.DataFrame({0: [1.0, 2.0], "ä\n": ["x", "y"], pd.Timestamp("2024-01-01"): [True, False]})
-    found = json.loads(evaluate(frame, frame).to_json())
-    assert [row["column"] for row in found["columns"]] == [0, "ä\n", "2024-01-01 00:00:00"]
+    names = [0, "ä\n", pd.Timestamp("2024-01-01"), None]
+    frame = pd.DataFrame([[1.0, "x", True, 3], [2.0, "y", False, 4]])
+    frame.columns = pd.Index(names, dtype=object)
+    report = evaluate(frame, frame)
+    found = json.loads(report.to_json())
+    assert report.columns["column"].tolist() == names
+    assert [row["column"] for row in found["columns"]] == [0, "ä\n", "2024-01-01 00:00:00", None]
     assert found["metrics"][0]["ceiling"] is None
 
 
