@@ -18,6 +18,8 @@ __all__ = ["Bars", "Histogram", "Profile", "profile_columns"]
 
 N_BARS = 12  # most frequent categories that are shown; the rest is pooled
 _MAX_BINS = 40
+_AXES = dict.fromkeys("iuf", (-1e100, 1e100)) | {"m": (-9e12, 9e12), "M": (-6.2e10, 2.5e11)}
+"""Least and greatest value of an axis; dates between the years 5 and 9892, in seconds since 1970."""
 _MAX_STEPS = 60  # whole numbers with a range up to this get a bin each
 
 
@@ -95,20 +97,27 @@ def _bars(real: CodedTable, synthetic: CodedTable, name: Hashable) -> Bars:
 def _histogram(real: CodedTable, synthetic: CodedTable, name: Hashable) -> Histogram | None:
     """Bin both tables alike, between the 0.5 % and 99.5 % points of both together."""
     levels = real.domain.levels[name]
-    values = (
-        levels.astype(np.int64).astype(np.float64) if levels.dtype.kind in "mM" else levels.astype(np.float64)
-    )
+    values = _seconds(levels) if levels.dtype.kind in "mM" else levels.astype(np.float64)
     counts = np.stack([real.counts(name)[1:], synthetic.counts(name)[1:]])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     below = np.cumsum(shares.sum(axis=0)) / max(shares.sum(), 1e-300)
     low, high = values[np.minimum(np.searchsorted(below, [0.005, 0.995]), len(values) - 1)].tolist()
-    if not np.isfinite(high - low) or max(abs(low), abs(high)) > 1e100:
+    if low < _AXES[levels.dtype.kind][0] or high > _AXES[levels.dtype.kind][1]:
         return None  # beyond what an axis can show
+    if levels.dtype.kind == "M" and high - low < 60:  # an axis of dates needs some days
+        low, high = low - 86_400, high + 86_400
     edges = _edges(low, high, whole=levels.dtype.kind in "iu")
     place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    shown = edges.astype(np.int64).astype(levels.dtype) if levels.dtype.kind in "mM" else edges
+    shown = (edges * 1e6).astype(f"{levels.dtype.kind}8[us]") if levels.dtype.kind in "mM" else edges
     first, second = (np.bincount(place, share, len(edges) - 1).astype(np.float64) for share in shares)
     return Histogram(shown, first, second)
+
+
+def _seconds(times: NDArray[Any]) -> NDArray[np.float64]:
+    """Give dates or durations in seconds."""
+    unit = np.datetime_data(times.dtype)[0]
+    tick = np.timedelta64(1, unit) / np.timedelta64(1, "s")  # type: ignore[call-overload]
+    return np.asarray(times.astype(np.int64) * tick, dtype=np.float64)
 
 
 def _edges(low: float, high: float, *, whole: bool) -> NDArray[np.float64]:

@@ -64,6 +64,14 @@ def test_dates_and_durations_keep_their_unit():
 def test_what_cannot_be_drawn_is_none():
     assert profile([1e200, -1e200], [0.0, 1.0], "numerical") is None
     assert profile([None, None], [None, None]) is None
+    early = pd.Series(np.array(["0001-02-01", "2024-01-01"], "M8[s]"))
+    assert profile(early, early) is None
+
+
+def test_dates_that_nearly_agree_get_an_axis_of_days():
+    moments = pd.Series(np.array(["2024-01-01T00:00:00.000001", "2024-01-01T00:00:00.000002"], "M8[us]"))
+    edges = profile(moments, moments).edges
+    assert edges[-1] - edges[0] > np.timedelta64(1, "D")
 
 
 def test_booleans_are_bars():
