@@ -1,0 +1,85 @@
+"""Layouts, encoded tables and small networks: what the tests of the GAN share."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, initialise
+from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout, Span
+
+LATENT, NOISE, HIDDEN = 3, 4, 16
+
+
+def span(name, levels, ordered=False, missing=False):
+    """A span of codes with these levels, in order or not; `missing`: the last code has no rank."""
+    position = np.linspace(0, 1, len(levels), dtype=np.float32) if ordered else np.full(len(levels), np.nan)
+    if missing:
+        position[-1] = np.nan
+    return Span(name, np.array(levels, np.int32), position.astype(np.float32))
+
+
+def atoms(*sizes):
+    """A layout of categories only."""
+    return Layout.of(span(f"c{j}", [ATOM] * size) for j, size in enumerate(sizes))
+
+
+MIXED = Layout.of(
+    [
+        span("town", [ATOM, ATOM, 3, 5, ATOM, ATOM, 5]),
+        span("sex", [ATOM, ATOM]),
+        span("height", [ATOM, CONTINUOUS, CONTINUOUS, CONTINUOUS, ATOM], ordered=True, missing=True),
+        span("rooms", [ATOM] * 4, ordered=True),
+        span("wage", [CONTINUOUS, 4, ATOM], ordered=True),
+    ]
+)
+"""Every kind of code: atoms, intervals, groups, with order and without."""
+
+
+@st.composite
+def layouts(draw, max_spans=5):
+    """Layouts of any codes."""
+    level = st.sampled_from([ATOM, ATOM, CONTINUOUS, 2, 3, 7, 40])
+    spans = draw(
+        st.lists(
+            st.tuples(st.lists(level, min_size=1, max_size=6), st.booleans()), min_size=1, max_size=max_spans
+        )
+    )
+    return Layout.of(span(j, levels, ordered) for j, (levels, ordered) in enumerate(spans))
+
+
+def random_table(layout, n_rows, seed=0):
+    """Codes with unequal frequencies and independent alphas; atoms have alpha 0."""
+    rng = np.random.default_rng(seed)
+    codes = np.empty((n_rows, len(layout)), np.int32)
+    alphas = np.zeros((n_rows, len(layout)))
+    for j, part in enumerate(layout.spans):
+        weight = np.arange(1, part.n_codes + 1) / np.arange(1, part.n_codes + 1).sum()
+        codes[:, j] = rng.choice(part.n_codes, n_rows, p=weight)
+        alphas[:, j] = np.where(part.n_levels[codes[:, j]] == ATOM, 0, rng.uniform(-1, 1, n_rows))
+    return EncodedTable(codes, alphas)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def networks(layout, seed=0, pac_size=1, shaken=True):
+    """Small networks; `shaken`: with noise on every weight, so that no part is silent as at the start."""
+    rng = seeded(seed)
+    book = CodeBook(layout)
+    made = SimpleNamespace(
+        book=book,
+        decoder=Decoder(book, HIDDEN, HIDDEN, 2, LATENT),
+        encoder=Encoder(book, HIDDEN, LATENT),
+        generator=Generator(NOISE, HIDDEN, HIDDEN, 2, LATENT),
+        critic=Critic(LATENT, HIDDEN, HIDDEN, 3, pac_size),
+    )
+    for network in (made.decoder, made.encoder, made.generator, made.critic):
+        initialise(network, rng)
+        if shaken:
+            with torch.no_grad():
+                for weight in network.parameters():
+                    weight += 0.3 * torch.randn(weight.shape, generator=rng)
+    return made
