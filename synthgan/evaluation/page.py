@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
-_MAX_CARDS = 60  # columns that get a picture, the worst first
+_MAX_CARDS = 40  # columns that get a picture, the worst first
 _MAX_CELLS = 30  # columns of the heat map, the worst first
 _MAX_CURVES = 16
 _CHANCE = {"AUC": 0.5, "macro AUC": 0.5, "R2": 0.0}  # where the scale of a score begins
