@@ -1,0 +1,280 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synthgan.gan.networks import CELLS, CodeBook, Decoder, Rows, initialise
+from synthgan.layout import ATOM, CONTINUOUS, EncodedTable
+from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, atoms, layouts, networks, random_table, seeded
+
+NAMES = ["decoder", "encoder", "generator", "critic"]
+
+
+def output(made, name, rows, seed=0):
+    """What a network makes of rows, with noise, latents and masks of its own for each."""
+    rng = seeded(seed)
+    n = len(rows)
+    observed = torch.rand(n, len(made.book.widths), generator=rng) < 0.5
+    noise, latent = torch.randn(n, NOISE, generator=rng), torch.randn(n, LATENT, generator=rng)
+    embedded = made.decoder.embed(rows, observed)
+    with torch.no_grad():
+        if name == "decoder":
+            hidden = made.decoder.hidden(embedded + made.decoder.latent(latent))
+            cells = made.decoder.cell_logits(hidden, rows.codes[:, made.book.fine_index])
+            return torch.cat([made.decoder.code_logits(hidden), cells.flatten(1)], dim=1)
+        if name == "encoder":
+            return made.encoder.eval()(rows)
+        if name == "generator":
+            return made.generator(noise, embedded)
+        return made.critic(latent, embedded)[:, None]
+
+
+# The code book
+
+
+@given(layouts(), st.integers(0, 99))
+def test_codes_come_back_exactly_and_alphas_within_their_cell(layout, seed):
+    book, table = CodeBook(layout), random_table(layout, 30, seed)
+    rows = book.rows(table)
+    place = torch.rand(30, len(book.fine), generator=seeded(seed))
+    back = book.encoded(rows, place)
+    np.testing.assert_array_equal(back.codes, table.codes)
+    assert back.codes.dtype == np.int32
+    n_cells = book.cells[rows.codes].numpy()
+    assert (np.abs(back.alphas - table.alphas) <= 2 / n_cells * (n_cells > 1) + 1e-12).all()
+    assert (np.abs(back.alphas) <= 1).all()
+
+
+@given(layouts(), st.integers(0, 99), st.floats(1e-6, 1 - 1e-6))
+def test_cells_come_back_from_any_place_within_them(layout, seed, place):
+    book = CodeBook(layout)
+    rows = book.rows(random_table(layout, 30, seed))
+    again = book.rows(book.encoded(rows, torch.full(rows.cells.shape, place, dtype=torch.float64)))
+    assert torch.equal(again.codes, rows.codes)
+    assert torch.equal(again.cells, rows.cells)
+
+
+@given(layouts())
+def test_codes_have_as_many_cells_as_levels(layout):
+    book = CodeBook(layout)
+    levels = np.concatenate([part.n_levels for part in layout.spans])
+    assert book.cells.tolist() == [CELLS if level == CONTINUOUS else level for level in levels]
+    assert book.fine == [j for j, part in enumerate(layout.spans) if (part.n_levels != ATOM).any()]
+
+
+def test_the_ends_of_alpha_fall_into_the_end_cells():
+    book = CodeBook(MIXED)
+    codes = np.array([[2, 0, 1, 0, 1]] * 2, np.int32)
+    alphas = np.array([[-1.0, 0, -1, 0, -1], [1.0, 0, 1, 0, 1]])
+    assert book.rows(EncodedTable(codes, alphas)).cells.tolist() == [[0, 0, 0], [2, CELLS - 1, 3]]
+
+
+# Embeddings
+
+
+@given(layouts(), st.integers(0, 99))
+def test_the_embedding_is_the_sum_over_the_cells(layout, seed):
+    made = networks(layout, seed)
+    book, embed = made.book, made.decoder.embed
+    table = random_table(layout, 6, seed)
+    rows = book.rows(table)
+    observed = torch.rand(6, len(layout), generator=seeded(seed)) < 0.6
+    got = embed(rows, observed).detach()
+    codes = (embed.codes + book.basis @ embed.ordinal).detach()
+    first_row = {}  # of the slopes: intervals first, one each, then the places of each column's groups
+    levels = np.concatenate([part.n_levels for part in layout.spans])
+    n_slopes = int((levels == CONTINUOUS).sum())
+    for j, part in enumerate(layout.spans):
+        first_row[j] = n_slopes
+        n_slopes += int(part.n_levels.max()) if part.n_levels.max() > 1 else 0
+    assert n_slopes == len(embed.slopes)
+    for i in range(6):
+        expected = torch.zeros(HIDDEN)
+        for j, part in enumerate(layout.spans):
+            if not observed[i, j]:
+                expected += embed.hidden[j].detach()
+                continue
+            code = part.start + table.codes[i, j]
+            expected += codes[code]
+            level = levels[code]
+            if level == CONTINUOUS:
+                cell = int((table.alphas[i, j] + 1) / 2 * CELLS)
+                alpha = (cell + 0.5) / CELLS * 2 - 1
+                expected += alpha * embed.slopes[int((levels[:code] == CONTINUOUS).sum())].detach()
+            elif level != ATOM:
+                expected += embed.slopes[first_row[j] + int((table.alphas[i, j] + 1) / 2 * level)].detach()
+        torch.testing.assert_close(got[i], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_without_an_observed_cell_are_all_the_same():
+    made = networks(MIXED)
+    rows = made.book.rows(random_table(MIXED, 20))
+    embedded = made.decoder.embed(rows, torch.zeros(20, len(MIXED), dtype=torch.bool))
+    torch.testing.assert_close(embedded, embedded[:1].expand_as(embedded), rtol=0, atol=0)
+    torch.testing.assert_close(embedded[0], made.decoder.embed.hidden.sum(dim=0))
+
+
+@pytest.mark.parametrize("j", range(len(MIXED)))
+def test_an_observed_cell_changes_the_embedding_and_a_hidden_one_does_not(j):
+    made = networks(MIXED)
+    width = MIXED.spans[j].n_codes
+    table = random_table(MIXED, width)
+    table.codes[:], table.alphas[:] = table.codes[0], table.alphas[0]
+    table.codes[:, j] = range(width)
+    rows = made.book.rows(table)
+    observed = torch.ones(width, len(MIXED), dtype=torch.bool)
+    assert len(made.decoder.embed(rows, observed).detach().unique(dim=0)) == width
+    observed[:, j] = False
+    assert len(made.decoder.embed(rows, observed).detach().unique(dim=0)) == 1
+
+
+@pytest.mark.parametrize(("j", "code", "n_cells"), [(0, 2, 3), (0, 6, 5), (2, 3, CELLS), (4, 1, 4)])
+def test_an_observed_alpha_changes_the_embedding_and_a_hidden_one_does_not(j, code, n_cells):
+    made = networks(MIXED)
+    table = random_table(MIXED, n_cells)
+    table.codes[:], table.alphas[:] = table.codes[0], table.alphas[0]
+    table.codes[:, j], table.alphas[:, j] = code, (np.arange(n_cells) + 0.5) / n_cells * 2 - 1
+    rows = made.book.rows(table)
+    observed = torch.ones(n_cells, len(MIXED), dtype=torch.bool)
+    assert len(made.decoder.embed(rows, observed).detach().unique(dim=0)) == n_cells
+    observed[:, j] = False
+    assert len(made.decoder.embed(rows, observed).detach().unique(dim=0)) == 1
+
+
+# Networks
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rows_output_depends_on_that_row_only(name):
+    made = networks(MIXED)
+    rows = made.book.rows(random_table(MIXED, 12))
+    others = made.book.rows(random_table(MIXED, 12, seed=1))
+    own = torch.arange(12) % 3 == 0
+    mixed = Rows(
+        torch.where(own[:, None], rows.codes, others.codes),
+        torch.where(own[:, None], rows.cells, others.cells),
+    )
+    before, after = output(made, name, rows), output(made, name, mixed)
+    torch.testing.assert_close(after[own], before[own], rtol=1e-5, atol=1e-5)
+    changed = ~torch.isclose(after[~own], before[~own]).all(dim=1)
+    assert changed.sum() >= 7  # of 8, one of which may be all hidden
+
+
+def test_a_critic_of_packs_gives_one_score_a_pack():
+    made = networks(MIXED, pac_size=4)
+    rng = seeded()
+    latent, condition = torch.randn(12, LATENT, generator=rng), torch.randn(12, HIDDEN, generator=rng)
+    score = made.critic(latent, condition)
+    assert score.shape == (3,)
+    latent[5] += 1  # in the second pack
+    assert (made.critic(latent, condition) != score).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("name", ["generator", "critic"])
+def test_the_condition_matters_to_both_players(name):
+    made = networks(MIXED)
+    rng = seeded()
+    first = torch.randn(5, NOISE if name == "generator" else LATENT, generator=rng)
+    network = getattr(made, name)
+    one, other = (network(first, torch.randn(5, HIDDEN, generator=rng)) for _ in range(2))
+    assert not torch.isclose(one, other).any()
+
+
+def test_an_untrained_generator_passes_the_noise_on():
+    generator = networks(MIXED, shaken=False).generator
+    noise = torch.randn(5, NOISE, generator=seeded())
+    torch.testing.assert_close(generator(noise, torch.ones(5, HIDDEN)), noise[:, :LATENT])
+
+
+def test_the_encoder_learns_to_normalise_its_latent_space():
+    made = networks(MIXED)
+    rows = made.book.rows(random_table(MIXED, 500))
+    latent = made.encoder.train()(rows)
+    torch.testing.assert_close(latent.mean(dim=0), torch.zeros(LATENT), rtol=0, atol=1e-5)
+    torch.testing.assert_close(latent.std(dim=0), torch.ones(LATENT), rtol=0.01, atol=0)
+
+
+# The start
+
+
+def test_networks_start_from_the_generator_given_and_from_nothing_else():
+    before = torch.get_rng_state()
+    first, again, other = (networks(MIXED, seed, shaken=False) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    for name in NAMES:
+        states = [getattr(made, name).state_dict() for made in (first, again, other)]
+        assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+        assert any(not torch.equal(states[0][key], states[2][key]) for key in states[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_weight_is_drawn(name):
+    network = getattr(networks(MIXED), name)
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Linear) or hasattr(layer, "reset"):
+                for key, weight in layer.named_parameters(recurse=False):
+                    if (
+                        not key.startswith(("bias", "cell_code", "cell_out", "cell_bias"))
+                        or name != "decoder"
+                    ):
+                        weight.fill_(torch.nan)
+    initialise(network, seeded())
+    assert all(weight.isfinite().all() for weight in network.parameters())
+
+
+def test_an_untrained_decoder_starts_at_the_frequencies_of_the_table():
+    made = networks(MIXED, shaken=False)
+    book, decoder = made.book, made.decoder
+    rows = book.rows(random_table(MIXED, 4000))
+    decoder.start_at_marginals(rows)
+    blank = decoder.hidden(decoder.embed.hidden.sum(dim=0, keepdim=True))
+    for hidden, bound in ((torch.zeros(1, HIDDEN), 0.002), (blank, 0.12)):
+        logits = decoder.code_logits(hidden)[0].split(book.widths)
+        for j, logit in enumerate(logits):
+            counts = (rows.codes[:, j] - book.starts[j]).bincount(minlength=book.widths[j])
+            assert (logit.softmax(0) - counts / 4000).abs().sum() / 2 < bound
+
+
+def test_an_untrained_decoder_starts_at_the_shares_of_the_cells():
+    made = networks(MIXED, shaken=False)
+    book, decoder = made.book, made.decoder
+    table = random_table(MIXED, 20_000)
+    table.alphas[:, 2] = np.abs(table.alphas[:, 2]) * 2 - 1  # all cells
+    table.alphas[:, 4] = -np.abs(table.alphas[:, 4])  # only the lower half
+    rows = book.rows(table)
+    decoder.start_at_marginals(rows)
+    probabilities = decoder.cell_logits(
+        torch.zeros(len(rows), HIDDEN), rows.codes[:, book.fine_index]
+    ).softmax(2)
+    for f, j in enumerate(book.fine):
+        for code in rows.codes[:, j].unique():
+            own = rows.codes[:, j] == code
+            n_cells = int(book.cells[code])
+            shares = rows.cells[own, f].bincount(minlength=book.n_cells) / own.sum()
+            assert (probabilities[own, f][0] - shares).abs().sum() / 2 < 8 * n_cells / own.sum() + 1e-6
+            assert probabilities[own, f][0, n_cells:].sum() < 1e-9
+
+
+def test_a_code_never_seen_starts_unlikely_and_uniform_in_its_cells():
+    made = networks(MIXED, shaken=False)
+    table = random_table(MIXED, 400)
+    table.codes[:, 0] = 0
+    made.decoder.start_at_marginals(made.book.rows(table))
+    logits = made.decoder.code_logits(torch.zeros(1, HIDDEN))[0].split(made.book.widths)
+    assert logits[0].softmax(0)[2] < 0.002
+    codes = torch.tensor([[3, 0, 0]]) + made.book.fine_starts
+    cells = made.decoder.cell_logits(torch.zeros(1, HIDDEN), codes)[0, 0].softmax(0)
+    torch.testing.assert_close(cells[:5], torch.full((5,), 0.2))
+
+
+def test_without_columns_with_alpha_there_are_no_cells():
+    layout = atoms(3, 2)
+    book = CodeBook(layout)
+    decoder = Decoder(book, HIDDEN, HIDDEN, 1, LATENT)
+    initialise(decoder, seeded())
+    rows = book.rows(random_table(layout, 10))
+    decoder.start_at_marginals(rows)
+    assert rows.cells.shape == (10, 0)
+    assert book.encoded(rows, torch.zeros(10, 0)).alphas.tolist() == [[0, 0]] * 10
