@@ -17,6 +17,7 @@ from synthgan.gan.networks import Decoder, Rows
 
 __all__ = [
     "autograd_gradient",
+    "column_nll",
     "gradient_penalty",
     "hidden_nll",
     "relativistic_loss",
@@ -47,7 +48,7 @@ def hidden_nll(decoder: Decoder, hidden: Tensor, rows: Rows, observed: Tensor) -
     """
     book = decoder.book
     local = rows.codes - book.starts
-    logits = decoder.code_logits(hidden).split(book.widths, dim=1)
+    logits = torch.split(decoder.code_logits(hidden), book.widths, dim=1)
     nll = torch.stack(
         [F.cross_entropy(logit, local[:, j], reduction="none") for j, logit in enumerate(logits)], dim=1
     )  # (b, g)
@@ -56,6 +57,19 @@ def hidden_nll(decoder: Decoder, hidden: Tensor, rows: Rows, observed: Tensor) -
         cell_nll = F.cross_entropy(cell_logits.flatten(0, 1), rows.cells.flatten(), reduction="none")
         nll = nll.index_add(1, book.fine_index, cell_nll.view_as(rows.cells))
     return nll * ~observed
+
+
+def column_nll(decoder: Decoder, hidden: Tensor, rows: Rows, j: int) -> Tensor:
+    """One column of `hidden_nll`, shape (b,), at the cost of that column's logits only."""
+    book = decoder.book
+    nll = F.cross_entropy(
+        decoder.column_logits(hidden, j), rows.codes[:, j] - book.starts[j], reduction="none"
+    )
+    if j in book.fine:
+        i = book.fine.index(j)
+        cell_logits = decoder.column_cell_logits(hidden, i, rows.codes[:, j])
+        nll = nll + F.cross_entropy(cell_logits, rows.cells[:, i], reduction="none")
+    return nll
 
 
 def wasserstein_distance(real_score: Tensor, fake_score: Tensor) -> Tensor:
@@ -95,7 +109,8 @@ def gradient_penalty(gradient: Tensor) -> Tensor:
     >>> float(gradient_penalty(torch.tensor([[3.0, 4.0], [3.0, 4.0]])))
     16.0
     """
-    return (gradient.norm(dim=1) - 1).square().mean()
+    norm: Tensor = gradient.norm(dim=1)
+    return (norm - 1).square().mean()
 
 
 def zero_centred_penalty(gradient: Tensor) -> Tensor:
@@ -129,5 +144,5 @@ def autograd_gradient(critic: Callable[[Tensor], Tensor], points: Tensor) -> Ten
     Works for any critic; the result can be differentiated again (at the cost of a double backward).
     """
     points = points.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    gradient: Tensor = torch.autograd.grad(critic(points).sum(), points, create_graph=True)[0]
     return gradient

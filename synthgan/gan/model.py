@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from synthgan.gan.conditions import canonical_order
-from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, Rows, initialise
+from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, initialise
 from synthgan.gan.sampling import Sampler
 from synthgan.gan.training import (
     AutoencoderPlan,
@@ -73,6 +73,8 @@ class LatentGAN(nn.Module):
         device = self.offsets.device
         rng = torch.Generator().manual_seed(int(stream(seed, "training").integers(2**62)))
         initialise(self, rng)
+        if not self.order:
+            return []  # constants and identifiers only
         rows = self.book.rows(encoded)
         shuffled = torch.randperm(len(rows), generator=rng)
         n_heldout = min(max(1, round(heldout_fraction * len(rows))), 2000) if len(rows) > 1 else 0
@@ -80,7 +82,9 @@ class LatentGAN(nn.Module):
         heldout = rows.take(shuffled[:n_heldout]).to(device) if n_heldout else train
         self.decoder.start_at_marginals(train)
 
-        history = train_autoencoder(self.encoder, self.decoder, train, heldout, self.order, autoencoder, rng, verbose)
+        history = train_autoencoder(
+            self.encoder, self.decoder, train, heldout, self.order, autoencoder, rng, verbose
+        )
         for record in history:
             record.setdefault("seconds", time.perf_counter() - start)
         latents = encode_all(self.encoder, train)
@@ -97,8 +101,8 @@ class LatentGAN(nn.Module):
         final = diversity()
         if final < 0.5:
             warnings.warn(
-                f"The generator covers {final:.0%} of the training table's categories and modes: its one-pass "
-                "samples lack diversity (mode collapse). Train longer (n_gan_steps), or raise pac_size.",
+                f"The generator covers {final:.0%} of the training table's categories and modes: samples of one "
+                "pass lack diversity (mode collapse). Train longer (n_gan_steps), or raise pac_size.",
                 stacklevel=4,
             )
         return history
@@ -113,16 +117,19 @@ class LatentGAN(nn.Module):
         """Give the generator's output the mean and covariance of the real latent vectors.
 
         z' = L_real L_fake^-1 (z - mean_fake) + mean_real with Cholesky factors L, folded into
-        the generator's last layer.
+        the generator's last layers.
         """
         fake = self._generate(_CALIBRATION_ROWS, seed)
         noisy_identity = 0.09 * torch.eye(latents.shape[1], device=latents.device)
-        real_factor = torch.linalg.cholesky(latents.T.cov() + noisy_identity)
-        fake_factor = torch.linalg.cholesky(fake.T.cov() + 1e-4 * torch.eye(fake.shape[1], device=fake.device))
+        real_factor = torch.linalg.cholesky(latents.T.cov(correction=0) + noisy_identity)
+        fake_factor = torch.linalg.cholesky(
+            fake.T.cov(correction=0) + 1e-4 * torch.eye(fake.shape[1], device=fake.device)
+        )
         colour = torch.linalg.solve_triangular(fake_factor, real_factor, upper=False, left=False)
-        out = self.generator.out
+        out, skip = self.generator.out, self.generator.skip
         out.bias.copy_(colour @ (out.bias - fake.mean(0)) + latents.mean(0))
         out.weight.copy_(colour @ out.weight)
+        skip.weight.copy_(colour @ skip.weight)
 
     @torch.no_grad()
     def _calibrate(self, frequency: Tensor, seed: int) -> None:
@@ -133,11 +140,12 @@ class LatentGAN(nn.Module):
 
     @torch.no_grad()
     def _one_pass_frequency(self, n_rows: int, seed: int) -> Tensor:
-        """Expected frequency of each code over draws of the generator, shape (w,)."""
+        """Estimate the frequency of each code over draws of the generator, shape (w,)."""
         blank = self.decoder.embed.hidden.sum(dim=0)
         hidden = self.decoder.hidden(blank + self.decoder.latent(self._generate(n_rows, seed)))
-        logits = (self.decoder.code_logits(hidden) + self.offsets).split(self.book.widths, dim=1)
-        return torch.cat([logit.softmax(dim=1).mean(dim=0) for logit in logits])
+        logits = self.decoder.code_logits(hidden) + self.offsets
+        columns = torch.split(logits, self.book.widths, dim=1)
+        return torch.cat([column.softmax(dim=1).mean(dim=0) for column in columns])
 
     @torch.no_grad()
     def _generate(self, n_rows: int, seed: int) -> Tensor:

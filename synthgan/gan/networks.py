@@ -38,7 +38,13 @@ _CELL_DIM = 32  # width of a column's head over cells
 
 def _linear(n_in: int, n_out: int, bias: bool = True) -> nn.Linear:
     """Make a linear layer without drawing its weights from torch's global generator."""
-    return torch.nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias)
+    layer: nn.Linear = torch.nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias)
+    return layer
+
+
+def _low_rank(n_in: int, n_out: int) -> nn.Sequential:
+    """Make a linear map through 32 dimensions: a condition costs an eighth of a full layer."""
+    return nn.Sequential(_linear(n_in, 32, bias=False), _linear(32, n_out, bias=False))
 
 
 def initialise(network: nn.Module, rng: torch.Generator) -> None:
@@ -54,7 +60,7 @@ def initialise(network: nn.Module, rng: torch.Generator) -> None:
             if module.bias is not None:
                 nn.init.uniform_(module.bias, -bound, bound, generator=rng)
     for module in network.modules():
-        if isinstance(module, RowEmbedding | ResidualBlock | Decoder):
+        if isinstance(module, RowEmbedding | ResidualBlock | Decoder | Generator):
             module.reset(rng)
 
 
@@ -242,13 +248,16 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block to rows of shape (b, dim)."""
-        return x + self.down(F.silu(self.up(self.norm(x))))
+        change: Tensor = self.down(F.silu(self.up(self.norm(x))))
+        return x + change
 
 
 class Decoder(nn.Module):
     """D(z, observed, mask) -> logits over codes, and over the cells of alpha given a code."""
 
-    def __init__(self, book: CodeBook, hidden_dim: int, inner_dim: int, n_blocks: int, latent_dim: int) -> None:
+    def __init__(
+        self, book: CodeBook, hidden_dim: int, inner_dim: int, n_blocks: int, latent_dim: int
+    ) -> None:
         super().__init__()
         self.book = book
         self.embed = RowEmbedding(book, hidden_dim)
@@ -284,12 +293,15 @@ class Decoder(nn.Module):
             cells = torch.bincount(flat, minlength=self.cell_bias.numel()).float().view_as(self.cell_bias)
             mean = cells.sum(1, keepdim=True) / book.cells[:, None]
             valid = torch.arange(book.n_cells, device=cells.device) < book.cells[:, None]
-            smoothed = ((cells + 8.0 * mean.clamp(max=1.0) + 1e-3) / (cells.sum(1, keepdim=True) + 1e-3)).log()
+            smoothed = (
+                (cells + 8.0 * mean.clamp(max=1.0) + 1e-3) / (cells.sum(1, keepdim=True) + 1e-3)
+            ).log()
             self.cell_bias.copy_(torch.where(valid, smoothed, -30.0))
 
     def hidden(self, embedded: Tensor) -> Tensor:
         """Run the residual trunk on embedded rows, (b, h) -> (b, h)."""
-        return self.norm(self.blocks(embedded))
+        hidden: Tensor = self.norm(self.blocks(embedded))
+        return hidden
 
     def code_weight(self) -> Tensor:
         """Effective output weights, one row for each code, shape (w, h)."""
@@ -298,6 +310,18 @@ class Decoder(nn.Module):
     def code_logits(self, hidden: Tensor) -> Tensor:
         """Logits over the codes of all columns, (b, h) -> (b, w)."""
         return F.linear(hidden, self.code_weight(), self.bias)
+
+    def column_logits(self, hidden: Tensor, j: int) -> Tensor:
+        """Logits over the codes of column j, (b, h) -> (b, k)."""
+        start = int(self.book.starts[j])
+        span = slice(start, start + self.book.widths[j])
+        weight = self.weight[span] + self.book.basis[span] @ self.ordinal
+        return F.linear(hidden, weight, self.bias[span])
+
+    def column_cell_logits(self, hidden: Tensor, i: int, codes: Tensor) -> Tensor:
+        """Logits over cells of the i-th fine column given its codes, (b, h), (b,) -> (b, c)."""
+        inner = F.silu(hidden @ self.cell_in[i] + self.cell_code[codes])
+        return inner @ self.cell_out[i] + self.cell_bias[codes]
 
     def cell_logits(self, hidden: Tensor, fine_codes: Tensor) -> Tensor:
         """Logits over cells given the codes of the fine columns, (b, h), (b, f) -> (b, f, c)."""
@@ -327,19 +351,33 @@ class Encoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """G(noise, observed) -> z, with ``observed`` as the decoder embeds it."""
+    """G(noise, observed) -> z, with ``observed`` as the decoder embeds it.
 
-    def __init__(self, noise_dim: int, condition_dim: int, hidden_dim: int, n_blocks: int, latent_dim: int) -> None:
+    z = noise[:z] + f(noise, observed), with f = 0 at the start: the latent space is normalised,
+    so that Gaussian noise is the natural point to depart from.
+    """
+
+    def __init__(
+        self, noise_dim: int, condition_dim: int, hidden_dim: int, n_blocks: int, latent_dim: int
+    ) -> None:
         super().__init__()
         self.noise = _linear(noise_dim, hidden_dim)
-        self.condition = _linear(condition_dim, hidden_dim, bias=False)
+        self.condition = _low_rank(condition_dim, hidden_dim)
         self.blocks = nn.Sequential(*(ResidualBlock(hidden_dim, hidden_dim) for _ in range(n_blocks)))
         self.norm = nn.LayerNorm(hidden_dim)
         self.out = _linear(hidden_dim, latent_dim)
+        self.skip = _linear(noise_dim, latent_dim, bias=False)
+
+    def reset(self, _: torch.Generator) -> None:
+        """Start as the projection on the first dimensions of the noise."""
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        nn.init.eye_(self.skip.weight)
 
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Generate latent vectors, shape (b, z)."""
-        latent: Tensor = self.out(self.norm(self.blocks(self.noise(noise) + self.condition(condition))))
+        hidden = self.norm(self.blocks(self.noise(noise) + self.condition(condition)))
+        latent: Tensor = self.skip(noise) + self.out(hidden)
         return latent
 
 
@@ -350,11 +388,13 @@ class Critic(nn.Module):
     form of `score_and_gradient`.
     """
 
-    def __init__(self, latent_dim: int, condition_dim: int, hidden_dim: int, n_layers: int, pac_size: int) -> None:
+    def __init__(
+        self, latent_dim: int, condition_dim: int, hidden_dim: int, n_layers: int, pac_size: int
+    ) -> None:
         super().__init__()
         self.pac_size = pac_size
         self.first = _linear(latent_dim * pac_size, hidden_dim)
-        self.condition = _linear(condition_dim * pac_size, hidden_dim, bias=False)
+        self.condition = _low_rank(condition_dim * pac_size, hidden_dim)
         self.layers = nn.ModuleList(_linear(hidden_dim, hidden_dim) for _ in range(n_layers - 1))
         self.out = _linear(hidden_dim, 1)
 
@@ -377,14 +417,15 @@ class Critic(nn.Module):
         """
         activations = self._activations(latent, condition)
         gradient = self.out.weight * _slope(activations[-1])  # (b / pac, h)
-        for layer, activation in zip(reversed(self.layers), reversed(activations[:-1]), strict=True):
-            gradient = (gradient @ layer.weight) * _slope(activation)
+        weights = [layer.get_parameter("weight") for layer in self.layers]
+        for weight, activation in zip(reversed(weights), reversed(activations[:-1]), strict=True):
+            gradient = (gradient @ weight) * _slope(activation)
         return self.out(activations[-1]).squeeze(1), gradient @ self.first.weight
 
     def _activations(self, latent: Tensor, condition: Tensor) -> list[Tensor]:
-        """Outputs of the hidden layers, each of shape (b / pac_size, h)."""
+        """Run the hidden layers; their outputs, each of shape (b / pac_size, h)."""
         x = self.first(latent.reshape(-1, self.first.in_features))  # (b / pac, pac * z)
-        x = F.leaky_relu(x + self.condition(condition.reshape(-1, self.condition.in_features)), 0.2)
+        x = F.leaky_relu(x + self.condition(condition.reshape(len(x), -1)), 0.2)
         activations = [x]
         for layer in self.layers:
             activations.append(F.leaky_relu(layer(activations[-1]), 0.2))

@@ -70,14 +70,14 @@ class Sampler:
     ) -> None:
         self.decoder, self.generator = decoder, generator
         self.book = decoder.book
-        self.groups = grouped(order, n_passes)
-        self.use_latent = n_passes < len(order) or len(order) == 1
+        self.groups = grouped(order, n_passes) if order else []
+        self.use_latent = n_passes < len(order)
         self.noise_dim = generator.noise.in_features
         with torch.no_grad():
             tables = decoder.embed.tables()
             width, n_spans = len(decoder.bias), len(self.book.widths)
-            self.code_table, self.hidden_table, self.slope_table = tables.split(
-                [width, n_spans, len(tables) - width - n_spans]
+            self.code_table, self.hidden_table, self.slope_table = torch.split(
+                tables, [width, n_spans, len(tables) - width - n_spans]
             )
             self.weight = decoder.code_weight()
             self.bias = decoder.bias + offsets if self.use_latent else decoder.bias
@@ -90,8 +90,8 @@ class Sampler:
         numbers = torch.from_numpy(rng.random((n_rows, n_spans, 3), dtype=np.float32)).to(device)
         blank = self.hidden_table.sum(dim=0, keepdim=True)  # (1, h)
         if self.use_latent:
-            noise = torch.from_numpy(rng.standard_normal((n_rows, self.noise_dim), dtype=np.float32)).to(device)
-            latent = self.generator(noise, blank.expand(n_rows, -1))
+            noise = torch.from_numpy(rng.standard_normal((n_rows, self.noise_dim), dtype=np.float32))
+            latent = self.generator(noise.to(device), blank.expand(n_rows, -1))
             embedded = blank + self.decoder.latent(latent)  # (n_rows, h)
             context = torch.arange(n_rows, device=device)
         else:
@@ -132,10 +132,10 @@ class Sampler:
                 key = key * book.widths[j] + (drawn.codes[:, j] - book.starts[j])
                 if j in book.fine:
                     key = key * book.n_cells + drawn.cells[:, book.fine.index(j)]
-            unique, inverse = key.unique(return_inverse=True)
+            unique, inverse = torch.unique(key, return_inverse=True)
             if len(unique) > n_rows // 2:  # sharing no longer pays
-                drawn.embedded, inverse = drawn.embedded[drawn.context], torch.arange(n_rows, device=key.device)
-                first = inverse
+                drawn.embedded = drawn.embedded[drawn.context]
+                first = inverse = torch.arange(n_rows, device=key.device)
             else:
                 first = torch.empty_like(unique).scatter_(0, inverse, torch.arange(n_rows, device=key.device))
                 drawn.embedded = drawn.embedded[drawn.context[first]]

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from synthgan.errors import TrainingDivergedError
 from synthgan.gan.conditions import prefix_masks, subset_masks
 from synthgan.gan.losses import (
+    column_nll,
     gradient_penalty,
     hidden_nll,
     relativistic_loss,
@@ -28,7 +29,18 @@ from synthgan.gan.losses import (
 )
 from synthgan.gan.networks import Critic, Decoder, Encoder, Generator, Rows
 
-__all__ = ["AutoencoderPlan", "GANPlan", "History", "chain_nll", "encode_all", "train_autoencoder", "train_gan"]
+__all__ = [
+    "AutoencoderPlan",
+    "GANPlan",
+    "History",
+    "Loss",
+    "chain_nll",
+    "encode_all",
+    "train_autoencoder",
+    "train_gan",
+]
+
+Loss = Literal["wgan-gp", "relativistic"]
 
 History = list[dict[str, Any]]
 """One dict an interval, with at least ``phase``, ``step`` and ``seconds``."""
@@ -56,7 +68,7 @@ class GANPlan:
 
     n_steps: int
     batch_size: int
-    loss: Literal["wgan-gp", "relativistic"]
+    loss: Loss
     n_critic: int
     gradient_penalty: float
     generator_lr: float
@@ -96,11 +108,15 @@ def train_autoencoder(
     networks = nn.ModuleList([encoder, decoder])
     average = MovingAverage(networks, 0.998)
     optimiser = torch.optim.AdamW(
-        networks.parameters(), plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay, fused=True
+        networks.parameters(),
+        plan.learning_rate,
+        betas=(0.9, 0.99),
+        weight_decay=plan.weight_decay,
+        fused=True,
     )
     canonical = torch.tensor(order)
     b_latent = round(plan.batch_size * plan.latent_share)
-    b_chain = plan.batch_size - b_latent
+    b_chain, b_alone = plan.batch_size - b_latent, max(1, b_latent // 2)
     history: History = []
     best = BestWeights(plan.patience)
     encoder.train()
@@ -108,7 +124,7 @@ def train_autoencoder(
         set_rate(optimiser, plan.learning_rate * warm_linear(step, progress))
         rows = train.take(torch.randint(n_rows, (plan.batch_size,), generator=rng).to(device))
 
-        # masks: prefixes of the canonical order and free subsets, half and half; z alone for a quarter
+        # masks: prefixes of the canonical order and free subsets, half and half; z alone for half of z's rows
         n_prefix = b_chain // 2
         observed = torch.cat(
             [
@@ -116,7 +132,7 @@ def train_autoencoder(
                 subset_masks(n_spans, b_chain - n_prefix + b_latent, rng),
             ]
         )  # (b, g)
-        observed[plan.batch_size - b_latent // 2 :] = False
+        observed[plan.batch_size - b_alone :] = False
         observed = observed.to(device)
 
         # z = E(row) + noise, withheld from the first b_chain rows
@@ -143,7 +159,7 @@ def train_autoencoder(
                     "phase": "autoencoder",
                     "step": step + 1,
                     "loss": float(row_loss[:b_chain].mean().detach()),
-                    "reconstruction": float(row_loss[-(b_latent // 2) :].mean().detach()) if b_latent > 1 else math.nan,
+                    "reconstruction": float(row_loss[plan.batch_size - b_alone :].mean().detach()),
                     "heldout_loss": heldout_loss,
                 }
             )
@@ -189,9 +205,8 @@ def train_gan(
     device = latents.device
     noise_dim = generator.noise.in_features
     average = MovingAverage(generator, 0.999)
-    adam = {"betas": (0.0, 0.9), "fused": True}
-    critic_optimiser = torch.optim.Adam(critic.parameters(), plan.critic_lr, **adam)
-    generator_optimiser = torch.optim.Adam(generator.parameters(), plan.generator_lr, **adam)
+    critic_optimiser = torch.optim.Adam(critic.parameters(), plan.critic_lr, (0.0, 0.9), fused=True)
+    generator_optimiser = torch.optim.Adam(generator.parameters(), plan.generator_lr, (0.0, 0.9), fused=True)
     critic_loss_of = wgan_gp_critic_loss if plan.loss == "wgan-gp" else relativistic_critic_loss
     b = plan.batch_size
     n_conditional = round(b * plan.conditional_share)
@@ -222,7 +237,9 @@ def train_gan(
             real, condition = batch()
             with torch.no_grad():
                 made = fake(condition)  # no gradient reaches the generator here
-            critic_loss, wasserstein, norm = critic_loss_of(critic, real, made, condition, plan.gradient_penalty, rng)
+            critic_loss, wasserstein, norm = critic_loss_of(
+                critic, real, made, condition, plan.gradient_penalty, rng
+            )
             critic_optimiser.zero_grad()
             critic_loss.backward()
             critic_optimiser.step()
@@ -292,21 +309,17 @@ def chain_nll(decoder: Decoder, rows: Rows, order: list[int]) -> Tensor:
     observed = torch.zeros(n_rows, n_spans, dtype=torch.bool, device=rows.codes.device)
     for j in order:
         hidden = decoder.hidden(decoder.embed(rows, observed))
-        nll[j] = hidden_nll(decoder, hidden, rows, observed)[:, j].mean()
+        nll[j] = column_nll(decoder, hidden, rows, j).mean()
         observed[:, j] = True
     return nll
 
 
 @torch.no_grad()
 def encode_all(encoder: Encoder, rows: Rows, batch_size: int = 8192) -> Tensor:
-    """Latent vectors of all rows, shape (n, z), standardised over them."""
+    """Latent vectors of all rows, shape (n, z)."""
     encoder.eval()
-    latents = torch.cat([encoder(Rows(c, f)) for c, f in zip(*_batches(rows, batch_size), strict=True)])
-    return latents
-
-
-def _batches(rows: Rows, batch_size: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    return rows.codes.split(batch_size), rows.cells.split(batch_size)
+    parts = zip(torch.split(rows.codes, batch_size), torch.split(rows.cells, batch_size), strict=True)
+    return torch.cat([encoder(Rows(codes, cells)) for codes, cells in parts])
 
 
 # What both loops share

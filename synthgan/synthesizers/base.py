@@ -9,6 +9,7 @@ state is written down (`_state`, `_restore`).
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -41,6 +42,7 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
     _parameter_rules: ClassVar[dict[str, Rule]] = {}
     _codec_parameters: ClassVar[tuple[str, ...]] = ()  # constructor parameters that TableCodec takes
+    _codec_options: ClassVar[dict[str, Any]] = {}  # and what the class fixes
 
     kinds: Any
     random_state: RandomState
@@ -70,7 +72,7 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         seed = draw_seed(self.random_state)
         frame = read_table(X)
         schema = Schema.infer(frame, kinds=self.kinds)
-        options = {name: getattr(self, name) for name in self._codec_parameters}
+        options = {name: getattr(self, name) for name in self._codec_parameters} | self._codec_options
         codec = TableCodec(schema, random_state=seed, **options).fit(frame)
         self._learn(codec.transform(frame), codec.layout_, seed)
         self.schema_ = schema
@@ -103,11 +105,17 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
             If the model has not been fitted.
         """
         check_is_fitted(self)
+        return self._sample(n_samples, random_state, self._draw)
+
+    def _sample(
+        self, n_samples: int, random_state: RandomState, draw: Callable[[int, int], EncodedTable]
+    ) -> pd.DataFrame:
+        """Check the arguments, draw codes by ``draw(n_samples, seed)``, decode them."""
         check_parameter(type(self).__name__ + ".sample", "n_samples", n_samples, (Interval(int, 0),))
         seed = draw_seed(random_state)
         if n_samples == 0:
             return self.schema_.empty()
-        return self.codec_.inverse_transform(self._draw(int(n_samples), seed), seed)
+        return self.codec_.inverse_transform(draw(int(n_samples), seed), seed)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file without pickle; see `synthgan.load`.
@@ -166,7 +174,9 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         """
 
 
-def drawn_in_blocks(draw: Any, n_samples: int, seed: int) -> EncodedTable:
+def drawn_in_blocks(
+    draw: Callable[[int, np.random.Generator], EncodedTable], n_samples: int, seed: int
+) -> EncodedTable:
     """Call ``draw(n_rows, rng)`` for each block of rows and join what it returns.
 
     Parameters
@@ -178,9 +188,7 @@ def drawn_in_blocks(draw: Any, n_samples: int, seed: int) -> EncodedTable:
     seed : int
         Block i uses the stream ``(seed, "sample", i)``.
     """
-    blocks = [
-        draw(BLOCK_ROWS, stream(seed, "sample", block)) for block in range(-(-n_samples // BLOCK_ROWS))
-    ]
+    blocks = [draw(BLOCK_ROWS, stream(seed, "sample", block)) for block in range(-(-n_samples // BLOCK_ROWS))]
     return EncodedTable(
         np.concatenate([block.codes for block in blocks])[:n_samples],
         np.concatenate([block.alphas for block in blocks])[:n_samples],

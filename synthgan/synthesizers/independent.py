@@ -52,6 +52,7 @@ class IndependentSynthesizer(BaseSynthesizer):
     True
     """
 
+    _codec_options: ClassVar[dict[str, Any]] = {"relations": False}  # "as in column k" says nothing alone
     _parameter_rules: ClassVar[dict[str, Rule]] = {
         "kinds": (Choice((None,)), Instance((Mapping,), "a dict of column names and kinds")),
     }

@@ -3,26 +3,124 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from synthgan.errors import ModelFileError, ParameterError
 from synthgan.gan.model import Architecture, LatentGAN
-from synthgan.gan.training import AutoencoderPlan, GANPlan
+from synthgan.gan.training import AutoencoderPlan, GANPlan, Loss
 from synthgan.layout import EncodedTable, Layout
-from synthgan.params import Choice, Instance, Interval, Rule
+from synthgan.params import Choice, Instance, Interval, Rule, check_parameter
 from synthgan.seeding import RandomState
 from synthgan.synthesizers.base import BaseSynthesizer, State, drawn_in_blocks
 
 __all__ = ["TabularGAN"]
 
+# A budget is shared out: the decoder makes the rows of the default chain, so it gets the larger part.
+_AUTOENCODER_SHARE = 0.6
+_GENERATOR_DIM, _CRITIC_DIM = 192, 256
+
 
 class TabularGAN(BaseSynthesizer):
-    """Learn a table of mixed columns and draw synthetic rows from it."""
+    """Conditional WGAN-GP in the latent space of a masked table autoencoder.
+
+    A decoder learns every column given any others (cross-entropy of hidden cells), helped by a
+    latent vector z that an encoder makes of the whole row. A generator and a critic then learn
+    the distribution of z. One fitted model samples in one forward pass of the generator
+    (``n_passes=1``, fastest), or column by column with the decoder alone (the default, most
+    faithful), or in between.
+
+    Parameters
+    ----------
+    kinds : dict, optional
+        Column name to kind ("numerical", "categorical", "boolean", "datetime", "timedelta",
+        "identifier", "constant") where the inferred kind is wrong, for example for integer codes.
+    max_modes : int in [1, 1000], default 50
+        Most intervals that the values of a numeric column are cut into.
+    modes : "quantile" or "gaussian", default "quantile"
+        Equal-frequency intervals, or the components of a Gaussian mixture (Xu et al. 2019).
+    hidden_dim : int >= 8, default 256
+        Width of the decoder and the encoder.
+    n_blocks : int >= 1, default 2
+        Residual blocks of the decoder.
+    latent_dim : int >= 1, default 32
+        Dimensions of z.
+    noise_dim : int >= 1, default 64
+        Dimensions of the generator's noise.
+    n_steps : int >= 1, optional
+        Steps of the autoencoder. By default 28 passes over the table, but at least 800 and at
+        most 6,000 steps.
+    batch_size : int >= 8, default 512
+        Rows in a step of the autoencoder.
+    learning_rate, weight_decay : float, default 1e-3 and 0.3
+        Of AdamW, for the autoencoder.
+    latent_share : float in [0.05, 0.95], default 0.25
+        Share of a batch that goes through z; the rest trains the decoder without it.
+    heldout_fraction : float in [0, 0.5], default 0.05
+        Share of the rows (at most 2,000) kept out of training, to choose the best weights by.
+    patience : int >= 1, default 6
+        Stop the autoencoder when the held-out loss has not fallen in so many of the 24 intervals.
+    n_gan_steps : int >= 1, optional
+        Steps of the generator; by default 4,000.
+    gan_batch_size : int >= 2, default 256
+        Rows in a step of the GAN; a multiple of `pac_size`.
+    gan_loss : "wgan-gp" or "relativistic", default "relativistic"
+        Wasserstein loss with gradient penalty (Gulrajani et al. 2017), or the relativistic loss
+        with R1 and R2 (Huang et al. 2024).
+    n_critic : int >= 1, default 1
+        Critic steps for each generator step.
+    gradient_penalty : float >= 0, optional
+        Weight of the penalty: lambda of WGAN-GP (default 10) or gamma of R1 + R2 (default 1).
+    generator_lr, critic_lr : float > 0, default 1.5e-3 and 2e-3
+        Learning rates of Adam, constant for the first half and then falling linearly.
+    pac_size : int >= 1, default 1
+        Rows that the critic judges together (PacGAN), against mode collapse.
+    conditional_share : float in [0, 1], default 0.25
+        Share of the GAN's rows that are trained with some cells observed.
+    n_passes : int >= 1, optional
+        Decoder passes of `sample`, see there; None means one for each column.
+    max_seconds : float > 0, optional
+        Budget for training: 60 % for the autoencoder, the rest for the GAN. Learning-rate
+        schedules are fitted to it. With a budget, equal seeds no longer give equal models.
+    device : str, default "auto"
+        "cpu", "cuda" or another torch device; "auto" takes a GPU if there is one.
+    verbose : bool, default False
+        Show progress bars on stderr.
+    random_state : int, numpy generator or None
+        Seed of `fit`. The same int gives the same model on CPU at one number of threads.
+
+    Attributes
+    ----------
+    schema_ : Schema
+        Columns, kinds and dtypes of the fitted table.
+    history_ : DataFrame
+        The training curves, one row an interval: ``phase``, ``step``, ``seconds`` since the start,
+        and for the autoencoder ``loss``, ``reconstruction`` (from z alone) and ``heldout_loss`` in
+        nats a row; for the GAN ``critic_loss``, ``generator_loss``, ``wasserstein``,
+        ``gradient_norm`` and ``diversity`` in [0, 1] (share of the table's cells whose category
+        or mode the generator reaches; a fall means mode collapse).
+    n_rows_, seed_ : int
+        Rows seen by `fit`, and the seed used.
+
+    References
+    ----------
+    Xu et al. (2019), "Modeling Tabular Data using Conditional GAN"; Gulrajani et al. (2017),
+    "Improved Training of Wasserstein GANs"; Huang et al. (2024), "The GAN is dead; long live the
+    GAN!"; Uria et al. (2014), "A Deep and Tractable Density Estimator".
+
+    Examples
+    --------
+    >>> from synthgan import TabularGAN, datasets
+    >>> real, holdout = datasets.load_adult()
+    >>> model = TabularGAN(random_state=0).fit(real)             # doctest: +SKIP
+    >>> model.sample(5, random_state=1)                          # doctest: +SKIP
+    """
 
     _codec_parameters = ("max_modes", "modes")
 
@@ -45,11 +143,11 @@ class TabularGAN(BaseSynthesizer):
         patience: int = 6,
         n_gan_steps: int | None = None,
         gan_batch_size: int = 256,
-        gan_loss: str = "wgan-gp",
-        n_critic: int = 2,
-        gradient_penalty: float = 10.0,
-        generator_lr: float = 3e-4,
-        critic_lr: float = 3e-4,
+        gan_loss: str = "relativistic",
+        n_critic: int = 1,
+        gradient_penalty: float | None = None,
+        generator_lr: float = 1.5e-3,
+        critic_lr: float = 2e-3,
         pac_size: int = 1,
         conditional_share: float = 0.25,
         n_passes: int | None = None,
@@ -106,7 +204,7 @@ class TabularGAN(BaseSynthesizer):
         "gan_batch_size": (Interval(int, 2),),
         "gan_loss": (Choice(("wgan-gp", "relativistic")),),
         "n_critic": (Interval(int, 1),),
-        "gradient_penalty": (Interval(float, 0),),
+        "gradient_penalty": (Interval(float, 0), Choice((None,))),
         "generator_lr": (Interval(float, 0, open_low=True),),
         "critic_lr": (Interval(float, 0, open_low=True),),
         "pac_size": (Interval(int, 1),),
@@ -117,16 +215,51 @@ class TabularGAN(BaseSynthesizer):
         "verbose": (Choice((True, False)),),
     }
 
+    def sample(
+        self, n_samples: int = 1, *, random_state: RandomState = None, n_passes: int | None = None
+    ) -> pd.DataFrame:
+        """Draw synthetic rows.
+
+        Parameters
+        ----------
+        n_samples : int >= 0
+            Number of rows; 0 gives an empty frame with all columns and dtypes.
+        random_state : int, numpy generator or None
+            The same int gives the same rows, and the first k rows of ``sample(n)`` equal
+            ``sample(k)``.
+        n_passes : int >= 1, optional
+            Passes of the decoder, instead of the constructor's. 1: all columns at once from one
+            forward pass of the generator. As many as columns, or more: one column a pass, each
+            given all before, without the generator. Between: groups of columns, given the
+            generator's latent vector and the groups before.
+
+        Returns
+        -------
+        DataFrame of shape (n_samples, n_columns)
+            Columns, dtypes and categories of the fitted table, a fresh RangeIndex.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter is out of its range.
+        sklearn.exceptions.NotFittedError
+            If the model has not been fitted.
+        """
+        check_is_fitted(self)
+        if n_passes is None:
+            n_passes = self.n_passes
+        check_parameter("TabularGAN.sample", "n_passes", n_passes, self._parameter_rules["n_passes"])
+        return self._sample(n_samples, random_state, partial(self._draw, n_passes=n_passes))
+
     def _learn(self, encoded: EncodedTable, layout: Layout, seed: int) -> None:
-        model = LatentGAN(layout, self._architecture()).to(_resolve(self.device))
         autoencoder, gan = self._plans(len(encoded))
-        self.history_ = pd.DataFrame(
-            model.train_on(encoded, autoencoder, gan, self.heldout_fraction, seed, self.verbose)
-        )
+        model = LatentGAN(layout, self._architecture()).to(_torch_device(self.device))
+        history = model.train_on(encoded, autoencoder, gan, self.heldout_fraction, seed, self.verbose)
+        self.history_ = pd.DataFrame(history)
         self.model_ = model.eval()
 
-    def _draw(self, n_samples: int, seed: int) -> EncodedTable:
-        sampler = self.model_.sampler(self.n_passes)
+    def _draw(self, n_samples: int, seed: int, n_passes: int | None = None) -> EncodedTable:
+        sampler = self.model_.sampler(n_passes)
 
         def draw(n_rows: int, rng: np.random.Generator) -> EncodedTable:
             return self.model_.book.encoded(*sampler.draw(n_rows, rng))
@@ -140,46 +273,72 @@ class TabularGAN(BaseSynthesizer):
             n_blocks=self.n_blocks,
             latent_dim=self.latent_dim,
             noise_dim=self.noise_dim,
-            generator_dim=192,
-            critic_dim=256,
+            generator_dim=_GENERATOR_DIM,
+            critic_dim=_CRITIC_DIM,
             pac_size=self.pac_size,
         )
 
     def _plans(self, n_rows: int) -> tuple[AutoencoderPlan, GANPlan]:
-        if self.gan_batch_size % self.pac_size:
-            raise ParameterError("pac")
-        n_steps = self.n_steps or int(min(max(28 * n_rows / self.batch_size, 800), 6000))
-        n_gan_steps = self.n_gan_steps or 3000
+        """Fill in the defaults that depend on the table or on each other."""
+        below, rest = divmod(self.gan_batch_size, self.pac_size)
+        if rest:
+            near = [k * self.pac_size for k in (below, below + 1) if k > 0]
+            raise ParameterError(
+                f"gan_batch_size must be a multiple of pac_size. Got gan_batch_size={self.gan_batch_size}, "
+                f"pac_size={self.pac_size}. Use {' or '.join(map(str, near))}."
+            )
+        penalty = self.gradient_penalty
+        if penalty is None:
+            penalty = 10.0 if self.gan_loss == "wgan-gp" else 1.0
         budget = self.max_seconds
-        return (
-            AutoencoderPlan(
-                n_steps, self.batch_size, self.learning_rate, self.weight_decay, self.latent_share, self.patience,
-                None if budget is None else 0.6 * budget,
-            ),
-            GANPlan(
-                n_gan_steps, self.gan_batch_size, self.gan_loss, self.n_critic, self.gradient_penalty,
-                self.generator_lr, self.critic_lr, self.conditional_share,
-                None if budget is None else 0.35 * budget,
-            ),
+        autoencoder = AutoencoderPlan(
+            n_steps=self.n_steps or min(max(28 * n_rows // self.batch_size, 800), 6000),
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            latent_share=self.latent_share,
+            patience=self.patience,
+            max_seconds=None if budget is None else _AUTOENCODER_SHARE * budget,
         )
+        gan = GANPlan(
+            n_steps=self.n_gan_steps or 4000,
+            batch_size=self.gan_batch_size,
+            loss=cast(Loss, self.gan_loss),
+            n_critic=self.n_critic,
+            gradient_penalty=penalty,
+            generator_lr=self.generator_lr,
+            critic_lr=self.critic_lr,
+            conditional_share=self.conditional_share,
+            max_seconds=None if budget is None else (1 - _AUTOENCODER_SHARE) * budget,
+        )
+        return autoencoder, gan
 
     def _state(self) -> State:
-        arrays = {name: t.detach().cpu().numpy() for name, t in self.model_.state_dict().items()}
-        return {}, arrays
+        arrays = {name: value.detach().cpu().numpy() for name, value in self.model_.state_dict().items()}
+        return {"history": self.history_.to_dict("records")}, arrays
 
     def _restore(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         model = LatentGAN(self.codec_.layout_, self._architecture())
         try:
-            model.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
+            model.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
         except (RuntimeError, TypeError) as error:
-            raise ModelFileError(str(error)) from error
-        self.model_ = model.to(_resolve(self.device)).eval()
+            raise ModelFileError(
+                "The weights do not fit the networks that the parameters describe."
+            ) from error
+        self.history_ = pd.DataFrame(facts.get("history", []))
+        self.model_ = model.to(_torch_device(self.device)).eval()
 
 
-def _resolve(device: str) -> torch.device:
+def _torch_device(device: str) -> torch.device:
+    """Find the device of a name; "auto" takes a GPU if there is one."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise ParameterError(f"bad device {device!r}") from error
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ParameterError(
+            "The 'device' parameter of TabularGAN must name a device that torch can use here. "
+            f"Got {device!r}. Use 'auto' or 'cpu'."
+        ) from error
+    return found

@@ -31,6 +31,7 @@ _RULES: dict[str, Rule] = {
     "max_modes": (Interval(int, 1),),
     "modes": (Choice(("quantile", "gaussian")),),
     "random_state": (Interval(int, 0),),
+    "relations": (Choice((True, False)),),
 }
 
 
@@ -46,6 +47,8 @@ class TableCodec:
         Intervals of equal mass, or the components of a Gaussian mixture.
     random_state : int, default 0
         Seed of the mixture fits and of the draws of Gaussian modes.
+    relations : bool, default True
+        Whether to look for columns that often repeat another one.
 
     Attributes
     ----------
@@ -72,12 +75,19 @@ class TableCodec:
     relations_: dict[Hashable, list[Hashable]]
 
     def __init__(
-        self, schema: Schema, *, max_modes: int = 50, modes: str = "quantile", random_state: int = 0
+        self,
+        schema: Schema,
+        *,
+        max_modes: int = 50,
+        modes: str = "quantile",
+        random_state: int = 0,
+        relations: bool = True,
     ) -> None:
         self.schema = schema
         self.max_modes = max_modes
         self.modes = modes
         self.random_state = random_state
+        self.relations = relations
 
     def fit(self, frame: pd.DataFrame) -> TableCodec:
         """Fit a codec for each column, then look for relations.
@@ -140,7 +150,7 @@ class TableCodec:
 
     def _find_relations(self, data: _Data) -> None:
         """Look for repeated values, and fit the modes of such columns to the rows that are left."""
-        columns = [column for column in self.schema if column.kind in _NUMERIC]
+        columns = [column for column in self.schema if column.kind in _NUMERIC and self.relations]
         rows = sample_rows(len(next(iter(data.values()))), len(columns))
         some = [data[column.name].iloc[rows] for column in columns]
         values = [to_numbers(series)[0] for series in some]

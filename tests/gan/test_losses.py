@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from synthgan.gan.losses import (
     autograd_gradient,
+    column_nll,
     gradient_penalty,
     hidden_nll,
     relativistic_loss,
@@ -103,6 +104,17 @@ def test_an_observed_cell_costs_nothing_and_a_hidden_one_does():
     assert nll.shape == observed.shape
     assert (nll[observed] == 0).all()
     assert (nll[~observed] > 0).all()
+
+
+def test_the_loss_of_one_column_is_its_part_of_the_whole():
+    made = networks(MIXED)
+    rows = made.book.rows(random_table(MIXED, 20))
+    hidden = torch.randn(20, 16, generator=seeded())
+    whole = hidden_nll(made.decoder, hidden, rows, torch.zeros(20, len(MIXED), dtype=torch.bool))
+    for j in range(len(MIXED)):
+        torch.testing.assert_close(
+            column_nll(made.decoder, hidden, rows, j), whole[:, j], rtol=1e-5, atol=1e-5
+        )
 
 
 def test_uniform_logits_cost_the_log_of_the_number_of_codes():

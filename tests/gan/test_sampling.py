@@ -1,0 +1,225 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from synthgan.gan.conditions import canonical_order, grouped
+from synthgan.gan.networks import Rows
+from synthgan.gan.sampling import Sampler, _Drawn, inverse_cdf
+from tests.gan.tables import MIXED, NOISE, atoms, networks, random_table, seeded
+
+FAILURE_RATE = 1e-6  # of each chi-squared test, were its seed not fixed
+LOGITS = st.lists(st.sampled_from([-np.inf, -30.0]) | st.floats(-9, 9, width=32), min_size=1, max_size=12)
+UNIFORM = st.floats(0, 1 - 2**-24, width=32)
+
+
+def sampler_of(made, layout, n_passes, seed=0):
+    offsets = 0.5 * torch.randn(layout.width, generator=seeded(seed))
+    return Sampler(made.decoder, made.generator, canonical_order(layout), offsets, n_passes)
+
+
+# One draw
+
+
+@given(LOGITS.filter(lambda logits: max(logits) > -9), st.lists(UNIFORM | st.just(1 - 2**-24), min_size=1))
+def test_a_draw_inverts_the_cumulative_distribution(logits, uniform):
+    drawn = inverse_cdf(
+        torch.tensor([logits]), torch.tensor(uniform), torch.zeros(len(uniform), dtype=torch.int64)
+    )
+    mass = np.exp(np.array(logits) - max(logits))
+    cumulative = np.concatenate([[0], mass.cumsum()])
+    for u, k in zip(uniform, drawn.tolist(), strict=True):
+        assert mass[k] > 0
+        assert cumulative[k] <= u * cumulative[-1] * (1 + 1e-5) + 1e-9
+        assert u * cumulative[-1] <= cumulative[k + 1] * (1 + 1e-5) + 1e-9
+
+
+def test_draws_are_those_of_numpy():
+    logits = torch.randn(50, 7, generator=seeded()).double()
+    uniform = torch.rand(50, generator=seeded(1)).double()
+    cumulative = logits.softmax(dim=1).cumsum(dim=1).numpy()
+    expected = [
+        np.searchsorted(row, u, side="right") for row, u in zip(cumulative, uniform.numpy(), strict=True)
+    ]
+    assert inverse_cdf(logits, uniform).tolist() == expected
+
+
+def test_draws_of_a_context_use_its_row():
+    logits = torch.tensor([[0.0, -torch.inf, -torch.inf], [-torch.inf, -torch.inf, 0.0]])
+    context = torch.tensor([1, 0, 0, 1])
+    drawn = inverse_cdf(logits, torch.tensor([0.0, 0.0, 0.999, 0.999]), context)
+    assert drawn.tolist() == [2, 0, 0, 2]
+
+
+def test_draws_come_at_their_probabilities_and_never_at_none():
+    logits = torch.tensor([[0.5, -torch.inf, 2.0, -1.0, -30.0]])
+    uniform = torch.rand(20_000, generator=seeded())
+    counts = inverse_cdf(logits, uniform, torch.zeros(20_000, dtype=torch.int64)).bincount(minlength=5)
+    assert counts[1] == counts[4] == 0
+    expected = logits[0, [0, 2, 3]].double().softmax(0) * 20_000
+    assert stats.chisquare(counts[[0, 2, 3]].numpy(), expected.numpy()).pvalue > FAILURE_RATE
+
+
+def test_a_draw_leaves_the_logits_alone_and_stays_in_range():
+    logits = torch.full((2, 4), -90.0)
+    before = logits.clone()
+    assert inverse_cdf(logits, torch.tensor([0.0, 1.0])).tolist() == [0, 3]
+    assert torch.equal(logits, before)
+
+
+# Blocks of rows
+
+
+@pytest.mark.parametrize("n_passes", [1, 2, 3, len(MIXED), 99])
+def test_any_number_of_passes_draws_valid_rows(n_passes):
+    made = networks(MIXED)
+    rows, place = sampler_of(made, MIXED, n_passes).draw(500, np.random.default_rng(0))
+    starts = made.book.starts
+    assert rows.codes.shape == (500, len(MIXED))
+    assert ((rows.codes >= starts) & (rows.codes < starts + torch.tensor(made.book.widths))).all()
+    assert rows.cells.shape == place.shape == (500, len(made.book.fine))
+    assert ((rows.cells >= 0) & (rows.cells < made.book.cells[rows.codes[:, made.book.fine_index]])).all()
+    assert ((place >= 0) & (place < 1)).all()
+    table = made.book.encoded(rows, place)
+    assert (np.abs(table.alphas) <= 1).all()
+
+
+@pytest.mark.parametrize("n_passes", [1, 2, 3, len(MIXED)])
+@pytest.mark.parametrize("n_rows", [3, 40, 600])
+def test_sharing_and_increments_change_no_row(n_passes, n_rows):
+    """Against the plain algorithm: embed all rows anew before each group, and share nothing."""
+    made = networks(MIXED, seed=n_rows)
+    sampler = sampler_of(made, MIXED, n_passes)
+    rows, _ = sampler.draw(n_rows, np.random.default_rng(3))
+    plain = drawn_plainly(made, sampler_of(made, MIXED, n_passes), n_passes, n_rows, np.random.default_rng(3))
+    assert torch.equal(rows.codes, plain.codes)
+    assert torch.equal(rows.cells, plain.cells)
+
+
+@torch.no_grad()
+def drawn_plainly(made, sampler, n_passes, n_rows, rng):
+    book, decoder = made.book, made.decoder
+    numbers = torch.from_numpy(rng.random((n_rows, len(MIXED), 3), dtype=np.float32))
+    rows = Rows(
+        book.starts.expand(n_rows, -1).clone(), torch.zeros(n_rows, len(book.fine), dtype=torch.int64)
+    )
+    observed = torch.zeros(n_rows, len(MIXED), dtype=torch.bool)
+    added, bias = 0, 0
+    if n_passes < len(MIXED):
+        noise = torch.from_numpy(rng.standard_normal((n_rows, NOISE), dtype=np.float32))
+        added = decoder.latent(made.generator(noise, decoder.embed(rows, observed)))
+        bias = sampler.bias - decoder.bias
+    for group in grouped(canonical_order(MIXED), n_passes):
+        hidden = decoder.hidden(decoder.embed(rows, observed) + added)
+        logits = (decoder.code_logits(hidden) + bias).split(book.widths, dim=1)
+        for j in group:
+            rows.codes[:, j] = inverse_cdf(logits[j], numbers[:, j, 0]) + book.starts[j]
+        cell_logits = decoder.cell_logits(hidden, rows.codes[:, book.fine_index])
+        for f, j in enumerate(book.fine):
+            if j in group:
+                cells = inverse_cdf(cell_logits[:, f], numbers[:, j, 1])
+                rows.cells[:, f] = cells.minimum(book.cells[rows.codes[:, j]] - 1)
+        observed[:, group] = True
+    return rows
+
+
+@pytest.mark.parametrize("n_rows", [30, 4000])
+def test_the_embedding_grown_column_by_column_is_that_of_the_decoder(n_rows):
+    made = networks(MIXED)
+    sampler = sampler_of(made, MIXED, len(MIXED))
+    rows = made.book.rows(random_table(MIXED, n_rows))
+    drawn = _Drawn(
+        made.decoder.embed.hidden.detach().sum(dim=0, keepdim=True),
+        torch.zeros(n_rows, dtype=torch.int64),
+        n_rows,
+        len(MIXED),
+        len(made.book.fine),
+    )
+    drawn.codes, drawn.cells = rows.codes, rows.cells
+    observed = torch.zeros(n_rows, len(MIXED), dtype=torch.bool)
+    shared = []
+    for group in [[1], [3], [0, 2], [4]]:
+        with torch.no_grad():
+            sampler._observe(group, drawn)
+            observed[:, group] = True
+            expected = made.decoder.embed(rows, observed)
+        torch.testing.assert_close(drawn.embedded[drawn.context], expected, rtol=1e-4, atol=1e-5)
+        shared.append(len(drawn.embedded))
+    pairs = rows.codes[:, [1, 3]].unique(dim=0)
+    assert shared[:2] == [2, len(pairs)]  # contexts that differ, not rows
+    assert shared[-1] <= n_rows
+
+
+def test_a_decoder_that_knows_the_marginals_only_draws_them():
+    made = networks(MIXED, shaken=False)
+    book, decoder = made.book, made.decoder
+    table = random_table(MIXED, 4000)
+    table.alphas[:, 2] = np.where(table.codes[:, 2] % 4, np.abs(table.alphas[:, 2]), 0)
+    train = book.rows(table)
+    decoder.start_at_marginals(train)
+    with torch.no_grad():  # logits are the biases now, whatever the decoder sees
+        decoder.weight.zero_()
+        decoder.ordinal.zero_()
+    n = 20_000
+    rows, _ = sampler_of(made, MIXED, len(MIXED)).draw(n, np.random.default_rng(0))
+    codes = rows.codes - book.starts
+    for j, width in enumerate(book.widths):
+        trained = train.codes[:, j].bincount(minlength=int(book.starts[j]) + width)[book.starts[j] :]
+        expected = (trained + 0.5).double() / (trained + 0.5).sum() * n
+        assert (
+            stats.chisquare(codes[:, j].bincount(minlength=width).numpy(), expected.numpy()).pvalue
+            > FAILURE_RATE
+        )
+    cross = np.histogram2d(codes[:, 0].numpy(), codes[:, 3].numpy(), bins=(7, 4))[0]
+    assert stats.chi2_contingency(cross).pvalue > FAILURE_RATE
+    tall = rows.cells[codes[:, 2] == 2, 1].bincount(minlength=16)
+    assert tall[:8].sum() < 0.2 * tall.sum()  # their alpha was above 0 in training; the rest is smoothing
+    assert stats.chisquare(tall[8:].numpy()).pvalue > FAILURE_RATE
+
+
+def test_offsets_count_where_the_latent_vector_does():
+    layout = atoms(2, 3, 2)
+    made = networks(layout)
+    offsets = torch.tensor([0.0, -torch.inf, 0, 0, -torch.inf, 0, 0])
+    order = canonical_order(layout)
+    for n_passes in (1, 2):
+        codes = (
+            Sampler(made.decoder, made.generator, order, offsets, n_passes)
+            .draw(400, np.random.default_rng(0))[0]
+            .codes
+        )
+        assert not torch.isin(torch.tensor([1, 4]), codes).any()
+    chain = Sampler(made.decoder, made.generator, order, offsets, 3).draw(400, np.random.default_rng(0))[0]
+    assert torch.isin(torch.tensor([1, 4]), chain.codes).all()
+
+
+@pytest.mark.parametrize("n_passes", [1, 2, len(MIXED)])
+def test_numpys_generator_is_the_only_source_of_chance(n_passes):
+    sampler = sampler_of(networks(MIXED), MIXED, n_passes)
+    before = torch.get_rng_state()
+    first, again, other = (sampler.draw(200, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first.codes, again.codes)
+    assert torch.equal(first.cells, again.cells)
+    assert not torch.equal(first.codes, other.codes)
+
+
+def test_one_column_is_drawn_by_the_decoder_alone():
+    layout = atoms(5)
+    made = networks(layout)
+    drawn = [
+        Sampler(made.decoder, made.generator, [0], offsets, 1).draw(300, np.random.default_rng(0))[0].codes
+        for offsets in (torch.zeros(5), torch.tensor([0, 0, 0, 0, -torch.inf]))
+    ]
+    assert torch.equal(*drawn)
+
+
+def test_a_table_without_modelled_columns_gives_rows_without_cells():
+    layout = atoms()
+    made = networks(layout)
+    rows, place = Sampler(made.decoder, made.generator, [], torch.zeros(0), 1).draw(
+        7, np.random.default_rng(0)
+    )
+    assert rows.codes.shape == rows.cells.shape == place.shape == (7, 0)
