@@ -106,11 +106,10 @@ def drawn_plainly(made, sampler, n_passes, n_rows, rng):
         book.starts.expand(n_rows, -1).clone(), torch.zeros(n_rows, len(book.fine), dtype=torch.int64)
     )
     observed = torch.zeros(n_rows, len(MIXED), dtype=torch.bool)
-    added, bias = 0, 0
+    added, bias = 0, sampler.bias - decoder.bias
     if n_passes < len(MIXED):
         noise = torch.from_numpy(rng.standard_normal((n_rows, NOISE), dtype=np.float32))
         added = decoder.latent(made.generator(noise, decoder.embed(rows, observed)))
-        bias = sampler.bias - decoder.bias
     for group in grouped(canonical_order(MIXED), n_passes):
         hidden = decoder.hidden(decoder.embed(rows, observed) + added)
         logits = (decoder.code_logits(hidden) + bias).split(book.widths, dim=1)
@@ -163,7 +162,8 @@ def test_a_decoder_that_knows_the_marginals_only_draws_them():
         decoder.weight.zero_()
         decoder.ordinal.zero_()
     n = 20_000
-    rows, _ = sampler_of(made, MIXED, len(MIXED)).draw(n, np.random.default_rng(0))
+    sampler = Sampler(decoder, made.generator, canonical_order(MIXED), torch.zeros(MIXED.width), len(MIXED))
+    rows, _ = sampler.draw(n, np.random.default_rng(0))
     codes = rows.codes - book.starts
     for j, width in enumerate(book.widths):
         trained = train.codes[:, j].bincount(minlength=int(book.starts[j]) + width)[book.starts[j] :]
@@ -180,20 +180,36 @@ def test_a_decoder_that_knows_the_marginals_only_draws_them():
     assert stats.chisquare(tall.numpy(), (shares * tall.sum()).numpy()).pvalue > FAILURE_RATE
 
 
-def test_offsets_count_where_the_latent_vector_does():
+@pytest.mark.parametrize("n_passes", [1, 2, 3])
+def test_offsets_move_the_draws(n_passes):
     layout = atoms(2, 3, 2)
     made = networks(layout)
     offsets = torch.tensor([0.0, -torch.inf, 0, 0, -torch.inf, 0, 0])
     order = canonical_order(layout)
-    for n_passes in (1, 2):
-        codes = (
-            Sampler(made.decoder, made.generator, order, offsets, n_passes)
-            .draw(400, np.random.default_rng(0))[0]
-            .codes
-        )
-        assert not torch.isin(torch.tensor([1, 4]), codes).any()
-    chain = Sampler(made.decoder, made.generator, order, offsets, 3).draw(400, np.random.default_rng(0))[0]
-    assert torch.isin(torch.tensor([1, 4]), chain.codes).all()
+    for added, drawn in ((torch.zeros(7), True), (offsets, False)):
+        sampler = Sampler(made.decoder, made.generator, order, added, n_passes)
+        codes = sampler.draw(400, np.random.default_rng(0))[0].codes
+        assert torch.isin(torch.tensor([1, 4]), codes).tolist() == [drawn] * 2
+
+
+@pytest.mark.parametrize("n_passes", [1, 2, len(MIXED)])
+def test_calibrated_offsets_give_codes_their_frequencies(n_passes):
+    made = networks(MIXED)
+    order = canonical_order(MIXED)
+    frequency = torch.cat(
+        [torch.arange(1.0, k + 1) / torch.arange(1.0, k + 1).sum() for k in made.book.widths]
+    )
+
+    def distance(offsets):
+        sampler = Sampler(made.decoder, made.generator, order, offsets, n_passes)
+        codes = sampler.draw(6000, np.random.default_rng(1))[0].codes
+        return (codes.flatten().bincount(minlength=MIXED.width) / 6000 - frequency).abs().max()
+
+    blank = torch.zeros(MIXED.width)
+    sampler = Sampler(made.decoder, made.generator, order, blank, n_passes)
+    offsets = sampler.calibrate(frequency, 6000, np.random.default_rng(0))
+    assert distance(blank) > 0.2
+    assert distance(offsets) < 0.03  # sampling noise of two times 6,000 rows
 
 
 @pytest.mark.parametrize("n_passes", [1, 2, len(MIXED)])
@@ -205,16 +221,6 @@ def test_numpys_generator_is_the_only_source_of_chance(n_passes):
     assert torch.equal(first.codes, again.codes)
     assert torch.equal(first.cells, again.cells)
     assert not torch.equal(first.codes, other.codes)
-
-
-def test_one_column_is_drawn_by_the_decoder_alone():
-    layout = atoms(5)
-    made = networks(layout)
-    drawn = [
-        Sampler(made.decoder, made.generator, [0], offsets, 1).draw(300, np.random.default_rng(0))[0].codes
-        for offsets in (torch.zeros(5), torch.tensor([0, 0, 0, 0, -torch.inf]))
-    ]
-    assert torch.equal(*drawn)
 
 
 def test_a_table_without_modelled_columns_gives_rows_without_cells():
