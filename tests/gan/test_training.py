@@ -1,0 +1,404 @@
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from synthgan.errors import TrainingDivergedError
+from synthgan.gan.losses import wasserstein_distance
+from synthgan.gan.networks import Generator, Rows, initialise
+from synthgan.gan.training import (
+    AutoencoderPlan,
+    BestWeights,
+    GANPlan,
+    MovingAverage,
+    chain_nll,
+    encode_all,
+    is_interval,
+    relativistic_critic_loss,
+    require_finite,
+    schedule,
+    train_autoencoder,
+    train_gan,
+    warm_linear,
+    wgan_gp_critic_loss,
+)
+from synthgan.layout import EncodedTable
+from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, atoms, networks, random_table, seeded
+
+LOSSES = ["wgan-gp", "relativistic"]
+
+
+def autoencoder_plan(**changes):
+    plan = {
+        "n_steps": 30,
+        "batch_size": 64,
+        "learning_rate": 0.01,
+        "weight_decay": 0.01,
+        "latent_share": 0.25,
+    }
+    return AutoencoderPlan(**plan | {"patience": 99, "max_seconds": None} | changes)
+
+
+def gan_plan(loss="wgan-gp", **changes):
+    plan = {"n_steps": 30, "batch_size": 64, "n_critic": 1, "conditional_share": 0.25, "max_seconds": None}
+    plan |= {"generator_lr": 2e-3, "critic_lr": 2e-3, "gradient_penalty": 10.0 if loss == "wgan-gp" else 0.5}
+    return GANPlan(loss=loss, **plan | changes)
+
+
+def autoencoder_of(made, rows, plan, seed=0, heldout=None):
+    order = list(range(rows.codes.shape[1]))
+    heldout = rows if heldout is None else heldout
+    return train_autoencoder(
+        made.encoder, made.decoder, rows, heldout, order, plan, seeded(seed), time.perf_counter(), False
+    )
+
+
+def gan_of(made, latents, plan, seed=0, measure=lambda: 1.0):
+    rows, start = made.book.rows(random_table(MIXED, len(latents))), time.perf_counter()
+    return train_gan(
+        made.generator, made.critic, made.decoder, latents, rows, plan, measure, seeded(seed), start, False
+    )
+
+
+def state(network):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+# The autoencoder
+
+
+def linked_table(n_rows, faithful=1.0, k=4, seed=0):
+    """Two columns of k codes, the second equal to the first in a share of the rows, else uniform."""
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, k, n_rows)
+    second = np.where(rng.random(n_rows) < faithful, first, rng.integers(0, k, n_rows))
+    return EncodedTable(np.stack([first, second], axis=1).astype(np.int32), np.zeros((n_rows, 2)))
+
+
+@pytest.mark.parametrize("faithful", [1.0, 0.8])
+def test_the_chain_learns_the_entropy_of_a_column_given_another(faithful):
+    k = 4
+    layout = atoms(k, k)
+    made = networks(layout, shaken=False)
+    train, heldout = (made.book.rows(linked_table(4000, faithful, k, seed)) for seed in (0, 1))
+    made.decoder.start_at_marginals(train)
+    untrained = chain_nll(made.decoder, heldout, [0, 1])
+    torch.testing.assert_close(untrained, torch.full((2,), math.log(k)), rtol=0, atol=0.1)
+    autoencoder_of(made, train, autoencoder_plan(n_steps=300, batch_size=128), heldout=heldout)
+    hit, miss = faithful + (1 - faithful) / k, (1 - faithful) / k
+    conditional = -hit * math.log(hit) - (k - 1) * (miss * math.log(miss) if miss else 0)
+    for order in ([0, 1], [1, 0]):  # a chain in any order
+        nll = chain_nll(made.decoder, heldout, order)
+        assert float(nll[order[0]]) == pytest.approx(math.log(k), abs=0.03)
+        assert float(nll[order[1]]) == pytest.approx(conditional, abs=0.08)
+
+
+def test_the_latent_vector_comes_to_hold_what_the_columns_do_not_say():
+    made = networks(atoms(2, 2), shaken=False)
+    rows = made.book.rows(linked_table(2000, faithful=0.0, k=2))  # independent: 2 log 2 without z
+    history = autoencoder_of(made, rows, autoencoder_plan(n_steps=300, latent_share=0.5))
+    assert history[0]["reconstruction"] > 1.2
+    assert history[-1]["reconstruction"] < 0.3
+    assert history[-1]["loss"] > 1.2
+
+
+def test_the_history_of_the_autoencoder_has_one_record_an_interval():
+    made = networks(MIXED, shaken=False)
+    rows = made.book.rows(random_table(MIXED, 300))
+    made.decoder.start_at_marginals(rows)
+    history = autoencoder_of(made, rows, autoencoder_plan(n_steps=48))
+    assert [record["step"] for record in history] == list(range(2, 49, 2))
+    assert {record["phase"] for record in history} == {"autoencoder"}
+    assert all(math.isfinite(record[key]) for record in history for key in ("loss", "heldout_loss"))
+    best = min(record["heldout_loss"] for record in history)
+    kept = chain_nll(made.decoder, rows, list(range(len(MIXED)))).sum()
+    assert float(kept) == pytest.approx(best, rel=1e-5)
+
+
+def test_training_stops_when_patience_is_over():
+    made = networks(atoms(2, 2), shaken=False)
+    train, other = (made.book.rows(linked_table(200, faithful, k=2)) for faithful in (1.0, 0.0))
+    made.decoder.start_at_marginals(train)
+    history = autoencoder_of(made, train, autoencoder_plan(n_steps=240, patience=2), heldout=other)
+    losses = [record["heldout_loss"] for record in history]
+    assert len(history) < 24
+    assert min(losses) not in losses[-2:]
+
+
+def test_a_budget_in_time_ends_training():
+    made = networks(MIXED, shaken=False)
+    rows = made.book.rows(random_table(MIXED, 300))
+    start = time.perf_counter()
+    history = autoencoder_of(made, rows, autoencoder_plan(n_steps=10**6, max_seconds=0.2))
+    history += gan_of(
+        made, torch.randn(300, LATENT, generator=seeded()), gan_plan(n_steps=10**6, max_seconds=0.2)
+    )
+    assert time.perf_counter() - start < 5
+    assert [record["phase"] for record in history] == ["autoencoder", "gan"]
+
+
+@pytest.mark.parametrize("shape", ["tail", "whole"])
+def test_all_latent_vectors_are_those_of_the_encoder(shape):
+    made = networks(MIXED)
+    rows = made.book.rows(random_table(MIXED, 50))
+    autoencoder_of(made, rows, autoencoder_plan(n_steps=3))
+    latents = encode_all(made.encoder, rows, batch_size=16 if shape == "tail" else 50)
+    with torch.no_grad():
+        torch.testing.assert_close(latents, made.encoder.eval()(rows), rtol=1e-4, atol=1e-5)
+    assert not latents.requires_grad
+
+
+def test_the_chains_loss_is_the_entropy_of_a_decoder_that_knows_the_marginals():
+    made = networks(atoms(2, 3), shaken=False)
+    with torch.no_grad():
+        made.decoder.weight.zero_()
+        made.decoder.bias.copy_(torch.tensor([0.25, 0.75, 0.5, 0.25, 0.25]).log())
+    codes = torch.tensor([[0, 2], [1, 3], [1, 2], [1, 4]])
+    nll = chain_nll(made.decoder, Rows(codes, torch.zeros(4, 0, dtype=torch.int64)), [1, 0])
+    expected = [-(math.log(0.25) + 3 * math.log(0.75)) / 4, (2 * math.log(2) + 2 * math.log(4)) / 4]
+    torch.testing.assert_close(nll, torch.tensor(expected))
+
+
+# The GAN
+
+
+def two_clusters(n_rows, seed=0):
+    """Latent vectors at +1 and -1 in the first dimension; the other dimensions are narrow."""
+    rng = np.random.default_rng(seed)
+    cloud = rng.normal(0, 0.1, (n_rows, LATENT))
+    cloud[:, 0] += rng.choice([-1.0, 1.0], n_rows)
+    return torch.from_numpy(cloud).float()
+
+
+def made_latents(made, n=2000):
+    blank = made.decoder.embed.hidden.sum(dim=0).expand(n, -1)
+    with torch.no_grad():
+        return made.generator(torch.randn(n, NOISE, generator=seeded(5)), blank)
+
+
+def near_clusters(latent):
+    """Share of vectors within 3 standard deviations of the left and of the right cluster."""
+    spread = 3 * math.hypot(0.1, 0.3)  # of the cluster, and the noise that training adds
+    ends = torch.eye(LATENT)[0] * torch.tensor([[-1.0], [1.0]])
+    return ((latent[:, None] - ends).abs() < spread).all(dim=2).float().mean(dim=0)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_generator_reaches_both_clusters_of_a_latent_space(loss):
+    made = networks(MIXED, shaken=False)
+    before = near_clusters(made_latents(made))
+    rates = {"n_critic": 3, "generator_lr": 5e-4} if loss == "wgan-gp" else {"n_critic": 2}
+    plan = gan_plan(loss, n_steps=400, conditional_share=0.0, **rates)
+    gan_of(made, two_clusters(1000), plan)
+    after = near_clusters(made_latents(made))
+    assert before.sum() < 0.6
+    assert after.sum() > 0.8
+    assert after.min() > 0.3
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("n_critic", [1, 3])
+def test_gradients_reach_the_generator_once_a_step(loss, n_critic):
+    made = networks(MIXED)
+    reached = []
+    made.generator.out.weight.register_hook(lambda _: reached.append("generator"))
+    made.critic.out.weight.register_hook(lambda _: reached.append("critic"))
+    gan_of(made, two_clusters(100), gan_plan(loss, n_steps=5, n_critic=n_critic))
+    assert reached.count("generator") == 5
+    assert reached.count("critic") >= 5 * n_critic
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_only_the_two_players_learn(loss):
+    made = networks(MIXED)
+    before = state(made.decoder), state(made.generator), state(made.critic)
+    latents = two_clusters(100)
+    kept = latents.clone()
+    gan_of(made, latents, gan_plan(loss, n_steps=3))
+    assert same(before[0], state(made.decoder))
+    assert all(weight.grad is None for weight in made.decoder.parameters())
+    assert not same(before[1], state(made.generator))
+    assert not same(before[2], state(made.critic))
+    assert torch.equal(latents, kept)
+
+
+def test_the_history_of_the_gan_has_one_record_an_interval():
+    made = networks(MIXED)
+    history = gan_of(made, two_clusters(100), gan_plan(n_steps=48), measure=lambda: 0.625)
+    assert [record["step"] for record in history] == list(range(2, 49, 2))
+    keys = {"phase", "step", "critic_loss", "generator_loss", "wasserstein", "gradient_norm", "diversity"}
+    assert all(keys <= set(record) for record in history)
+    assert {record["diversity"] for record in history} == {0.625}
+    assert all(math.isfinite(record[key]) for record in history for key in keys - {"phase"})
+
+
+def test_diversity_is_measured_on_the_averaged_generator():
+    made = networks(MIXED)
+    seen = []
+    gan_of(
+        made,
+        two_clusters(100),
+        gan_plan(n_steps=3),
+        measure=lambda: seen.append(state(made.generator)) or 1.0,
+    )
+    assert len(seen) == 3
+    assert same(seen[-1], state(made.generator))  # training ends with the average in place
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_training_is_repeatable_and_keeps_to_its_generator(loss):
+    def trained(seed):
+        made = networks(MIXED)
+        rows = made.book.rows(random_table(MIXED, 100))
+        autoencoder_of(made, rows, autoencoder_plan(n_steps=3), seed)
+        gan_of(made, encode_all(made.encoder, rows), gan_plan(loss, n_steps=3), seed)
+        return [state(network) for network in (made.encoder, made.decoder, made.generator, made.critic)]
+
+    before = torch.get_rng_state()
+    first, again, other = (trained(seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(same(one, two) for one, two in zip(first, again, strict=True))
+    assert not any(same(one, two) for one, two in zip(first, other, strict=True))
+
+
+def test_the_critics_wasserstein_loss_is_the_sum_of_its_parts():
+    critic = networks(MIXED, pac_size=2).critic
+    rng = seeded()
+    real, fake = torch.randn(8, LATENT, generator=rng), torch.randn(8, LATENT, generator=rng)
+    condition = torch.randn(8, HIDDEN, generator=rng)
+    distance = wasserstein_distance(critic(real, condition), critic(fake, condition))
+    plain, estimate, _ = wgan_gp_critic_loss(critic, real, fake, condition, 0.0, seeded())
+    torch.testing.assert_close(plain, -distance)
+    torch.testing.assert_close(estimate, distance)
+    weighted = [
+        wgan_gp_critic_loss(critic, real, fake, condition, weight, seeded())[0] for weight in (1.0, 3.0)
+    ]
+    assert weighted[0] > plain
+    torch.testing.assert_close(weighted[1] - plain, 3 * (weighted[0] - plain), rtol=1e-4, atol=1e-5)
+
+
+def test_the_penalty_is_taken_between_real_and_fake():
+    """A critic that is linear between x = 0 and 1 with slope 5, and flat elsewhere."""
+    critic = networks(MIXED, shaken=False).critic
+    with torch.no_grad():
+        for weight in critic.parameters():
+            weight.zero_()
+        critic.first.weight[0, 0], critic.first.weight[1, 0], critic.first.bias[1] = 1, 1, -1
+        for layer in critic.layers:
+            layer.weight.copy_(torch.eye(HIDDEN))
+        critic.out.weight[0, :2] = torch.tensor([5.0, -5.0])
+    ends = torch.zeros(40, LATENT), torch.zeros(40, LATENT)
+    ends[0][:, 0] = 1
+    _, _, norm = wgan_gp_critic_loss(critic, *ends, torch.zeros(40, HIDDEN), 10.0, seeded())
+    slope_after = 0.2**3  # a negative unit passes three LeakyReLU layers
+    assert float(norm) == pytest.approx(5 * (1 - slope_after), rel=1e-3)
+
+
+def test_the_critics_relativistic_loss_is_log_2_and_its_penalties_where_real_equals_fake():
+    critic = networks(MIXED).critic
+    rng = seeded()
+    real, condition = torch.randn(8, LATENT, generator=rng), torch.randn(8, HIDDEN, generator=rng)
+    loss, distance, norm = relativistic_critic_loss(critic, real, real, condition, 0.0, seeded())
+    assert loss.item() == pytest.approx(math.log(2))
+    assert float(distance) == 0
+    gradient = critic.score_and_gradient(real, condition)[1].detach()
+    squares = float(gradient.square().sum(dim=1).mean())  # R1 and R2 alike
+    loss, _, norm = relativistic_critic_loss(critic, real, real, condition, 0.5, seeded())
+    assert loss.item() == pytest.approx(math.log(2) + 0.5 * squares, rel=1e-5)
+    assert float(norm) == pytest.approx(float(gradient.norm(dim=1).mean()))
+
+
+# What both loops share
+
+
+def test_a_schedule_ends_after_its_steps():
+    steps = list(schedule(5, None, "gan", False))
+    assert steps == [(k, pytest.approx((k + 1) / 5)) for k in range(5)]
+
+
+def test_a_schedule_ends_early_when_time_is_over():
+    seen = []
+    for step, progress in schedule(10**6, 0.1, "gan", False):
+        seen.append((step, progress))
+        time.sleep(0.01)
+    assert 2 <= len(seen) <= 12
+    assert [step for step, _ in seen] == list(range(len(seen)))
+    assert [p for _, p in seen] == sorted(p for _, p in seen)
+    assert seen[-1][1] == 1.0
+    assert len(list(schedule(3, 1e-9, "gan", False))) == 1  # one step, however short the time
+
+
+def test_a_generous_budget_changes_nothing():
+    assert list(schedule(4, 1e9, "gan", False)) == list(schedule(4, None, "gan", False))
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    assert warm_linear(0, 0.0) == 0.01
+    assert warm_linear(99, 0.0) == 1.0
+    assert warm_linear(500, 0.5) == 0.5
+    assert warm_linear(500, 1.0) == 0.02
+
+
+@pytest.mark.parametrize("n_steps", [1, 7, 24, 100, 4000])
+def test_intervals_end_with_the_last_step(n_steps):
+    marked = [step for step in range(n_steps) if is_interval(step, n_steps)]
+    assert marked[-1] == n_steps - 1
+    assert min(n_steps, 24) <= len(marked) <= 33
+
+
+def test_the_moving_average_is_short_at_the_start():
+    network = torch.nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        network.weight.fill_(0.0)
+    average = MovingAverage(network, 0.5)
+    with torch.no_grad():
+        network.weight.fill_(1.0)
+    average.update(0)  # decay 1 / 10
+    assert float(average.average[0]) == pytest.approx(0.9)
+    average.update(990)  # decay 0.5
+    assert float(average.average[0]) == pytest.approx(0.95)
+    assert network.weight.item() == 1.0
+
+
+def test_swapping_the_average_in_restores_the_weights_exactly():
+    made = networks(MIXED)
+    network = made.generator
+    average, first = MovingAverage(network, 0.9), state(network)
+    initialise(network, seeded(3))
+    average.update(100)
+    weights = state(network)
+    with average.swapped_in():
+        inside = state(network)
+    assert same(weights, state(network))
+    assert not same(inside, weights)
+    assert not same(inside, first)
+    average.keep()
+    assert same(inside, state(network))
+
+
+def test_the_best_weights_come_back():
+    network = Generator(NOISE, HIDDEN, HIDDEN, 1, LATENT)
+    best, states, answers = BestWeights(patience=2), [], []
+    for k, loss in enumerate([3.0, 1.0, 2.0, math.nan, 0.5]):
+        initialise(network, seeded(k))
+        states.append(state(network))
+        answers.append(best.offer(loss, network))
+        if k == 3:
+            best.restore(network)
+            assert same(state(network), states[1])
+    assert answers == [True, True, True, False, True]
+    best.restore(network)
+    assert same(state(network), states[4])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_names_phase_and_step(value):
+    with pytest.raises(TrainingDivergedError, match=r"gan phase is .*(nan|inf) at step 8"):
+        require_finite(torch.tensor(value), "loss", "gan", 7)
+    require_finite(torch.tensor(1e30), "loss", "gan", 7)

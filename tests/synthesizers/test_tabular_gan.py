@@ -1,0 +1,182 @@
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthgan import IndependentSynthesizer, TabularGAN, load
+from synthgan.datasets import load_adult
+from synthgan.errors import ParameterError
+from synthgan.evaluation.fidelity import trend_error
+from synthgan.evaluation.tables import code_tables
+
+SMALL = {  # a network that learns next to nothing, in no time
+    "hidden_dim": 16,
+    "n_blocks": 1,
+    "latent_dim": 4,
+    "noise_dim": 4,
+    "n_steps": 48,
+    "n_gan_steps": 48,
+    "batch_size": 32,
+    "gan_batch_size": 16,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def related_table(n_rows, seed=0):
+    """Four columns that all follow from one hidden number."""
+    rng = np.random.default_rng(seed)
+    hidden = rng.normal(size=n_rows)
+    return pd.DataFrame(
+        {
+            "level": pd.Categorical.from_codes(
+                np.digitize(hidden, [-0.7, 0, 0.7]), list("abcd"), ordered=True
+            ),
+            "positive": hidden > 0,
+            "count": np.round(hidden * 3 + 12).astype("int16"),
+            "size": np.where(rng.random(n_rows) < 0.1, np.nan, hidden + rng.normal(0, 0.2, n_rows)),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def real():
+    return related_table(300)
+
+
+@pytest.fixture(scope="module")
+def model(real):
+    return TabularGAN(**SMALL).fit(real)
+
+
+def trend(real, synthetic):
+    return trend_error(*code_tables(real, synthetic), shared_bins=True)
+
+
+@pytest.mark.parametrize("n_passes", [1, 2, 3, None, 99])
+def test_any_number_of_passes_gives_the_schema_of_the_table(model, real, n_passes):
+    synthetic = model.sample(100, random_state=0, n_passes=n_passes)
+    assert synthetic.dtypes.equals(real.dtypes)
+    assert list(synthetic.columns) == list(real.columns)
+    assert len(synthetic) == 100
+
+
+def test_passes_can_be_chosen_at_either_place(model):
+    drawn = {k: model.sample(60, random_state=0, n_passes=k) for k in (None, 1, 2, 4)}
+    assert drawn[None].equals(drawn[4])  # one column a pass
+    assert not drawn[1].equals(drawn[2])
+    assert not drawn[1].equals(drawn[4])
+    try:
+        model.set_params(n_passes=2)
+        assert model.sample(60, random_state=0).equals(drawn[2])
+        assert model.sample(60, random_state=0, n_passes=1).equals(drawn[1])
+    finally:
+        model.set_params(n_passes=None)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, "all", True])
+def test_a_bad_number_of_passes_is_refused(model, bad):
+    with pytest.raises(ParameterError, match=r"'n_passes' parameter of TabularGAN\.sample must be"):
+        model.sample(3, n_passes=bad)
+
+
+@pytest.mark.parametrize("n_passes", [1, None])
+def test_a_saved_model_samples_the_same_rows_in_any_passes(model, tmp_path, n_passes):
+    model.save(tmp_path / "m.synthgan")
+    again = load(tmp_path / "m.synthgan")
+    one, other = (m.sample(200, random_state=2, n_passes=n_passes) for m in (model, again))
+    pd.testing.assert_frame_equal(one, other)
+    pd.testing.assert_frame_equal(again.history_, model.history_)
+
+
+def test_the_history_has_one_row_an_interval(model):
+    history = model.history_
+    common = {"phase", "step", "seconds"}
+    own = {
+        "autoencoder": {"loss", "reconstruction", "heldout_loss"},
+        "gan": {"critic_loss", "generator_loss", "wasserstein", "gradient_norm", "diversity"},
+    }
+    assert set(history) == common | own["autoencoder"] | own["gan"]
+    assert list(history["phase"].unique()) == ["autoencoder", "gan"]
+    for phase, part in history.groupby("phase"):
+        assert part[sorted(common | own[phase])].notna().all(axis=None)
+        assert part["step"].tolist() == list(range(2, 2 * len(part) + 1, 2))
+        assert len(part) <= 24
+    assert (history["phase"] == "gan").sum() == 24
+    assert history["seconds"].is_monotonic_increasing
+    assert history["diversity"].dropna().between(0, 1).all()
+
+
+def test_a_budget_in_time_is_kept(real):
+    start = time.perf_counter()
+    endless = {"n_steps": 10**7, "n_gan_steps": 10**7, "max_seconds": 1.0}
+    model = TabularGAN(**SMALL | endless).fit(real)
+    assert time.perf_counter() - start < 1.0 + 4.0  # the rest is encoding and calibration
+    assert model.history_.groupby("phase").size().min() >= 1
+    assert len(model.sample(10)) == 10
+
+
+def test_a_batch_that_packs_do_not_divide_is_refused_with_its_neighbours(real):
+    model = TabularGAN(**SMALL | {"gan_batch_size": 16, "pac_size": 5})
+    with pytest.raises(ParameterError, match=r"gan_batch_size=16, pac_size=5\. Use 15 or 20\."):
+        model.fit(real)
+    with pytest.raises(ParameterError, match=r"Use 32\."):
+        model.set_params(pac_size=32).fit(real)
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", "", "cpu:x"])
+def test_an_unknown_device_is_refused(real, device):
+    with pytest.raises(ParameterError, match="'device' parameter of TabularGAN"):
+        TabularGAN(**SMALL | {"device": device}).fit(real)
+
+
+def test_kinds_say_what_a_column_is(real):
+    kinds = TabularGAN(**SMALL | {"kinds": {"count": "categorical"}}).fit(real).schema_.kinds
+    assert kinds["count"] == "categorical"
+    assert kinds["size"] == "numerical"
+
+
+def test_training_speaks_only_when_asked(real, capsys):
+    brief = SMALL | {"n_steps": 2, "n_gan_steps": 2}
+    TabularGAN(**brief).fit(real)
+    assert capsys.readouterr() == ("", "")
+    TabularGAN(**brief, verbose=True).fit(real)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "autoencoder" in captured.err
+    assert "gan" in captured.err
+
+
+def test_relations_between_columns_are_learned():
+    real, holdout = related_table(1500), related_table(1500, seed=1)
+    learns = SMALL | {
+        "hidden_dim": 48,
+        "latent_dim": 8,
+        "noise_dim": 8,
+        "batch_size": 128,
+        "gan_batch_size": 64,
+    }
+    learns |= {"n_steps": 250, "n_gan_steps": 250, "learning_rate": 5e-3}
+    model = TabularGAN(**learns).fit(real)
+    independent = IndependentSynthesizer(random_state=0).fit(real).sample(3000, random_state=0)
+    floor, best = trend(real, independent), trend(real, holdout)
+    chain = trend(real, model.sample(3000, random_state=0))
+    one_pass = trend(real, model.sample(3000, random_state=0, n_passes=1))
+    assert best < 0.05
+    assert floor > 0.3
+    assert chain < 0.2 * floor
+    assert one_pass < 0.4 * floor
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_relations_of_adult_are_learned(seed):
+    real = load_adult()[0].sample(4000, random_state=seed, ignore_index=True)
+    model = TabularGAN(hidden_dim=128, n_steps=500, n_gan_steps=800, device="cpu", random_state=seed).fit(
+        real
+    )
+    independent = IndependentSynthesizer(random_state=seed).fit(real).sample(4000, random_state=0)
+    floor = trend(real, independent)
+    assert trend(real, model.sample(4000, random_state=0)) < 0.7 * floor
+    assert trend(real, model.sample(4000, random_state=0, n_passes=1)) < 0.9 * floor
