@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sys
 import time
@@ -23,6 +24,10 @@ from synthgan import __version__
 from synthgan.errors import SynthganError, suggestion
 
 __all__ = ["main"]
+
+# Idle threads of torch's pool spin; beside any other load on the machine that has been measured to slow a
+# training step down 15-fold. Read when the pool starts, so it must be set before torch is imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -13,6 +13,7 @@ from synthgan.gan.conditions import canonical_order
 from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, initialise
 from synthgan.gan.sampling import Sampler
 from synthgan.gan.training import (
+    LATENT_NOISE,
     AutoencoderPlan,
     GANPlan,
     History,
@@ -25,7 +26,7 @@ from synthgan.seeding import stream
 
 __all__ = ["Architecture", "LatentGAN"]
 
-_CALIBRATION_ROWS = 8192
+_CALIBRATION_ROWS = 16384
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class LatentGAN(nn.Module):
         self.encoder = Encoder(book, a.hidden_dim, a.latent_dim)
         self.generator = Generator(a.noise_dim, a.hidden_dim, a.generator_dim, 3, a.latent_dim)
         self.critic = Critic(a.latent_dim, a.hidden_dim, a.critic_dim, 3, a.pac_size)
-        self.register_buffer("offsets", torch.zeros(layout.width))
+        self.register_buffer("offsets", torch.zeros(2, layout.width))  # with latent vector, and chain
 
     def train_on(
         self,
@@ -83,26 +84,24 @@ class LatentGAN(nn.Module):
         self.decoder.start_at_marginals(train)
 
         history = train_autoencoder(
-            self.encoder, self.decoder, train, heldout, self.order, autoencoder, rng, verbose
+            self.encoder, self.decoder, train, heldout, self.order, autoencoder, rng, start, verbose
         )
-        for record in history:
-            record.setdefault("seconds", time.perf_counter() - start)
         latents = encode_all(self.encoder, train)
-        frequency = torch.bincount(train.codes.flatten(), minlength=len(self.offsets)) / len(train)
+        frequency = torch.bincount(train.codes.flatten(), minlength=self.offsets.shape[1]) / len(train)
 
         def diversity() -> float:
             return coverage(self._one_pass_frequency(2048, seed), frequency, len(self.order))
 
         history += train_gan(
-            self.generator, self.critic, self.decoder, latents, train, gan, diversity, rng, verbose
+            self.generator, self.critic, self.decoder, latents, train, gan, diversity, rng, start, verbose
         )
         self._match_moments(latents, seed)
         self._calibrate(frequency, seed)
-        final = diversity()
+        final = history[-1]["diversity"]  # before calibration, which mends frequencies but not the generator
         if final < 0.5:
             warnings.warn(
-                f"The generator covers {final:.0%} of the training table's categories and modes: samples of one "
-                "pass lack diversity (mode collapse). Train longer (n_gan_steps), or raise pac_size.",
+                f"The generator covers {final:.0%} of the training table's categories and modes: samples "
+                "of one pass lack diversity (mode collapse). Train longer (n_gan_steps), or raise pac_size.",
                 stacklevel=4,
             )
         return history
@@ -110,7 +109,8 @@ class LatentGAN(nn.Module):
     def sampler(self, n_passes: int | None) -> Sampler:
         """Prepare sampling in `n_passes`; None means one column a pass."""
         n_passes = len(self.order) if n_passes is None else n_passes
-        return Sampler(self.decoder, self.generator, self.order, self.offsets, n_passes)
+        offsets = self.offsets[int(n_passes >= len(self.order))]
+        return Sampler(self.decoder, self.generator, self.order, offsets, n_passes)
 
     @torch.no_grad()
     def _match_moments(self, latents: Tensor, seed: int) -> None:
@@ -120,7 +120,7 @@ class LatentGAN(nn.Module):
         the generator's last layers.
         """
         fake = self._generate(_CALIBRATION_ROWS, seed)
-        noisy_identity = 0.09 * torch.eye(latents.shape[1], device=latents.device)
+        noisy_identity = LATENT_NOISE**2 * torch.eye(latents.shape[1], device=latents.device)
         real_factor = torch.linalg.cholesky(latents.T.cov(correction=0) + noisy_identity)
         fake_factor = torch.linalg.cholesky(
             fake.T.cov(correction=0) + 1e-4 * torch.eye(fake.shape[1], device=fake.device)
@@ -133,17 +133,19 @@ class LatentGAN(nn.Module):
 
     @torch.no_grad()
     def _calibrate(self, frequency: Tensor, seed: int) -> None:
-        """Set logit offsets such that one pass gives each code its training frequency."""
-        for _ in range(4):
-            made = self._one_pass_frequency(_CALIBRATION_ROWS, seed)
-            self.offsets += ((frequency + 1e-5) / (made + 1e-5)).log().clamp(-3, 3)
+        """Set the offsets of the chain and of one pass, such that codes keep their training frequency."""
+        self.offsets.zero_()
+        for kind, n_passes in enumerate((1, None)):
+            sampler = self.sampler(n_passes)
+            rng = stream(seed, "calibration", kind)
+            self.offsets[kind] = sampler.calibrate(frequency, _CALIBRATION_ROWS, rng)
 
     @torch.no_grad()
     def _one_pass_frequency(self, n_rows: int, seed: int) -> Tensor:
         """Estimate the frequency of each code over draws of the generator, shape (w,)."""
-        blank = self.decoder.embed.hidden.sum(dim=0)
+        blank = self.decoder.blank()
         hidden = self.decoder.hidden(blank + self.decoder.latent(self._generate(n_rows, seed)))
-        logits = self.decoder.code_logits(hidden) + self.offsets
+        logits = self.decoder.code_logits(hidden) + self.offsets[0]
         columns = torch.split(logits, self.book.widths, dim=1)
         return torch.cat([column.softmax(dim=1).mean(dim=0) for column in columns])
 
@@ -151,7 +153,7 @@ class LatentGAN(nn.Module):
     def _generate(self, n_rows: int, seed: int) -> Tensor:
         """Latent vectors without a condition, shape (n_rows, z)."""
         noise = stream(seed, "calibration").standard_normal((n_rows, self.generator.noise.in_features))
-        blank = self.decoder.embed.hidden.sum(dim=0)
+        blank = self.decoder.blank()
         latent: Tensor = self.generator(
             torch.from_numpy(noise).float().to(blank.device), blank.expand(n_rows, -1)
         )

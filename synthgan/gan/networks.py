@@ -218,9 +218,13 @@ class RowEmbedding(nn.Module):
         """Stack the effective embedding of each code, each hidden token and each slope."""
         return torch.cat([self.codes + self.book.basis @ self.ordinal, self.hidden, self.slopes])
 
-    def forward(self, rows: Rows, observed: Tensor) -> Tensor:
-        """Embed rows, shape (b, h); ``observed`` is a bool mask of shape (b, g)."""
+    def forward(self, rows: Rows, observed: Tensor, tables: Tensor | None = None) -> Tensor:
+        """Embed rows, shape (b, h); ``observed`` is a bool mask of shape (b, g).
+
+        `tables` saves computing them again where the weights stand still.
+        """
         book = self.book
+        tables = self.tables() if tables is None else tables
         width, n_spans = len(self.codes), len(self.hidden)
         tokens = width + torch.arange(n_spans, device=observed.device)
         index = torch.where(observed, rows.codes, tokens)
@@ -229,7 +233,7 @@ class RowEmbedding(nn.Module):
             row, scale = book.slopes(rows.codes[:, book.fine_index], rows.cells)
             index = torch.cat([index, width + n_spans + row], dim=1)  # (b, g + f)
             weight = torch.cat([weight, scale * observed[:, book.fine_index]], dim=1)
-        return F.embedding_bag(index, self.tables(), mode="sum", per_sample_weights=weight)
+        return F.embedding_bag(index, tables, mode="sum", per_sample_weights=weight)
 
 
 class ResidualBlock(nn.Module):
@@ -311,6 +315,10 @@ class Decoder(nn.Module):
         """Logits over the codes of all columns, (b, h) -> (b, w)."""
         return F.linear(hidden, self.code_weight(), self.bias)
 
+    def blank(self) -> Tensor:
+        """Embedded row of which nothing is observed, shape (1, h)."""
+        return self.embed.hidden.sum(dim=0, keepdim=True)
+
     def column_logits(self, hidden: Tensor, j: int) -> Tensor:
         """Logits over the codes of column j, (b, h) -> (b, k)."""
         start = int(self.book.starts[j])
@@ -320,8 +328,12 @@ class Decoder(nn.Module):
 
     def column_cell_logits(self, hidden: Tensor, i: int, codes: Tensor) -> Tensor:
         """Logits over cells of the i-th fine column given its codes, (b, h), (b,) -> (b, c)."""
-        inner = F.silu(hidden @ self.cell_in[i] + self.cell_code[codes])
-        return inner @ self.cell_out[i] + self.cell_bias[codes]
+        return self.cell_logits_of(hidden @ self.cell_in[i], i, codes)
+
+    def cell_logits_of(self, inner: Tensor, i: int, codes: Tensor) -> Tensor:
+        """Finish `column_cell_logits` from its inner product with the trunk, (b, 32) -> (b, c)."""
+        inner = F.silu(inner + self.cell_code[codes])
+        return torch.addmm(self.cell_bias[codes], inner, self.cell_out[i])
 
     def cell_logits(self, hidden: Tensor, fine_codes: Tensor) -> Tensor:
         """Logits over cells given the codes of the fine columns, (b, h), (b, f) -> (b, f, c)."""

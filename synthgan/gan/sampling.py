@@ -57,8 +57,7 @@ class Sampler:
     order : list of int
         Canonical order of the spans.
     offsets : Tensor of shape (w,)
-        Added to the logits where the latent vector is used, so that the frequencies of codes
-        meet those of training.
+        Added to the logits of all codes; see `calibrate`.
     n_passes : int >= 1
         1: one forward pass, all columns at once from the generator's latent vector. As many as
         there are columns: a chain without latent vector. Between: groups of columns, each
@@ -80,15 +79,30 @@ class Sampler:
                 tables, [width, n_spans, len(tables) - width - n_spans]
             )
             self.weight = decoder.code_weight()
-            self.bias = decoder.bias + offsets if self.use_latent else decoder.bias
+            self.bias = decoder.bias + offsets
 
-    @torch.inference_mode()
-    def draw(self, n_rows: int, rng: np.random.Generator) -> tuple[Rows, Tensor]:
-        """Draw rows, and for each alpha a place within its cell in [0, 1), shape (n_rows, f)."""
+    def calibrate(self, frequency: Tensor, n_rows: int, rng: np.random.Generator) -> Tensor:
+        """Find the offsets for which every code is drawn as often as in training.
+
+        Draws `n_rows` rows; before a column is drawn, its offsets are moved until the mean of its
+        probabilities over all contexts meets `frequency`, shape (w,). Later columns thus
+        see contexts that are right already. Returns the offsets, shape (w,).
+        """
+        self.draw(n_rows, rng, frequency)
+        return self.bias - self.decoder.bias.detach()
+
+    @torch.no_grad()
+    def draw(
+        self, n_rows: int, rng: np.random.Generator, frequency: Tensor | None = None
+    ) -> tuple[Rows, Tensor]:
+        """Draw rows, and for each alpha a place within its cell in [0, 1), shape (n_rows, f).
+
+        With `frequency`, the offsets are calibrated on the way.
+        """
         device = self.weight.device
         n_spans = len(self.book.widths)
         numbers = torch.from_numpy(rng.random((n_rows, n_spans, 3), dtype=np.float32)).to(device)
-        blank = self.hidden_table.sum(dim=0, keepdim=True)  # (1, h)
+        blank = self.decoder.blank()  # (1, h)
         if self.use_latent:
             noise = torch.from_numpy(rng.standard_normal((n_rows, self.noise_dim), dtype=np.float32))
             latent = self.generator(noise.to(device), blank.expand(n_rows, -1))
@@ -101,6 +115,8 @@ class Sampler:
         for group in self.groups:
             hidden = self.decoder.hidden(drawn.embedded)  # (m, h), m contexts
             for j in group:
+                if frequency is not None:
+                    self._match(j, hidden, drawn.context, frequency)
                 self._draw_column(j, hidden, drawn, numbers[:, j])
             if group is not self.groups[-1]:
                 self._observe(group, drawn)
@@ -109,18 +125,30 @@ class Sampler:
     def _draw_column(self, j: int, hidden: Tensor, drawn: _Drawn, numbers: Tensor) -> None:
         """Draw the code of column j, and the cell where its codes have alpha."""
         book = self.book
-        start, stop = int(book.starts[j]), int(book.starts[j]) + book.widths[j]
-        logits = torch.addmm(self.bias[start:stop], hidden, self.weight[start:stop].T)  # (m, k)
-        codes = inverse_cdf(logits, numbers[:, 0], drawn.context) + start
+        codes = inverse_cdf(self._logits(j, hidden), numbers[:, 0], drawn.context) + book.starts[j]
         drawn.codes[:, j] = codes
         if j in book.fine:
             i = book.fine.index(j)
-            decoder = self.decoder
-            inner = (hidden @ decoder.cell_in[i])[drawn.context]  # (b, 32)
-            inner = torch.nn.functional.silu(inner + decoder.cell_code[codes])
-            cell_logits = torch.addmm(decoder.cell_bias[codes], inner, decoder.cell_out[i])  # (b, c)
-            cells = inverse_cdf(cell_logits, numbers[:, 1])
+            inner = (hidden @ self.decoder.cell_in[i])[drawn.context]  # (b, 32)
+            cells = inverse_cdf(self.decoder.cell_logits_of(inner, i, codes), numbers[:, 1])
             drawn.cells[:, i] = cells.minimum(book.cells[codes] - 1)
+
+    def _logits(self, j: int, hidden: Tensor) -> Tensor:
+        """Logits over the codes of column j, (m, h) -> (m, k)."""
+        span = self._span(j)
+        return torch.addmm(self.bias[span], hidden, self.weight[span].T)
+
+    def _match(self, j: int, hidden: Tensor, context: Tensor, frequency: Tensor) -> None:
+        """Move the offsets of column j until its mean probabilities meet `frequency`."""
+        span = self._span(j)
+        share = torch.bincount(context, minlength=len(hidden)) / len(context)  # (m,)
+        for _ in range(8):
+            made = share @ self._logits(j, hidden).softmax(dim=1)  # (k,)
+            self.bias[span] += ((frequency[span] + 1e-6) / (made + 1e-6)).log().clamp(-2, 2)
+
+    def _span(self, j: int) -> slice:
+        start = int(self.book.starts[j])
+        return slice(start, start + self.book.widths[j])
 
     def _observe(self, group: list[int], drawn: _Drawn) -> None:
         """Show the decoder the columns just drawn: split contexts that differ, add embeddings."""

@@ -30,6 +30,7 @@ from synthgan.gan.losses import (
 from synthgan.gan.networks import Critic, Decoder, Encoder, Generator, Rows
 
 __all__ = [
+    "LATENT_NOISE",
     "AutoencoderPlan",
     "GANPlan",
     "History",
@@ -43,10 +44,10 @@ __all__ = [
 Loss = Literal["wgan-gp", "relativistic"]
 
 History = list[dict[str, Any]]
-"""One dict an interval, with at least ``phase``, ``step`` and ``seconds``."""
+"""One dict an interval, with at least ``phase``, ``step`` and ``seconds`` since the start."""
 
 _INTERVALS = 24  # held-out measurements in a phase
-_LATENT_NOISE = 0.3  # standard deviation of the noise on z, whose dimensions have variance 1
+LATENT_NOISE = 0.3  # standard deviation of the noise on z, whose dimensions have variance 1
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def train_autoencoder(
     order: list[int],
     plan: AutoencoderPlan,
     rng: torch.Generator,
+    start: float,
     verbose: bool,
 ) -> History:
     """Train E and D by cross-entropy on hidden cells; leaves the best averaged weights in them.
@@ -107,11 +109,12 @@ def train_autoencoder(
     device = train.codes.device
     networks = nn.ModuleList([encoder, decoder])
     average = MovingAverage(networks, 0.998)
+    free = [decoder.bias, decoder.cell_bias]  # log frequencies: decay would blur them
+    decayed = [p for p in networks.parameters() if all(p is not bias for bias in free)]
     optimiser = torch.optim.AdamW(
-        networks.parameters(),
+        [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": free, "weight_decay": 0.0}],
         plan.learning_rate,
         betas=(0.9, 0.99),
-        weight_decay=plan.weight_decay,
         fused=True,
     )
     canonical = torch.tensor(order)
@@ -137,7 +140,7 @@ def train_autoencoder(
 
         # z = E(row) + noise, withheld from the first b_chain rows
         latent = encoder(Rows(rows.codes[b_chain:], rows.cells[b_chain:]))  # (b_latent, z)
-        latent = latent + _LATENT_NOISE * torch.randn(latent.shape, generator=rng).to(device)
+        latent = latent + LATENT_NOISE * torch.randn(latent.shape, generator=rng).to(device)
         embedded = decoder.embed(rows, observed)  # (b, h)
         embedded = torch.cat([embedded[:b_chain], embedded[b_chain:] + decoder.latent(latent)])
         nll = hidden_nll(decoder, decoder.hidden(embedded), rows, observed)  # (b, g)
@@ -158,6 +161,7 @@ def train_autoencoder(
                 {
                     "phase": "autoencoder",
                     "step": step + 1,
+                    "seconds": time.perf_counter() - start,
                     "loss": float(row_loss[:b_chain].mean().detach()),
                     "reconstruction": float(row_loss[plan.batch_size - b_alone :].mean().detach()),
                     "heldout_loss": heldout_loss,
@@ -179,6 +183,7 @@ def train_gan(
     plan: GANPlan,
     measure: Callable[[], float],
     rng: torch.Generator,
+    start: float,
     verbose: bool,
 ) -> History:
     """Train G against C on latent vectors; leaves averaged weights in the generator.
@@ -212,16 +217,17 @@ def train_gan(
     n_conditional = round(b * plan.conditional_share)
     history: History = []
 
+    with torch.no_grad():
+        tables, blank = decoder.embed.tables(), decoder.blank()  # the decoder stands still
+
     def batch() -> tuple[Tensor, Tensor]:
         """Draw noisy real latent vectors (b, z) and their conditions (b, h)."""
         index = torch.randint(n_rows, (b,), generator=rng).to(device)
-        observed = torch.zeros(b, n_spans, dtype=torch.bool)
-        observed[:n_conditional] = subset_masks(n_spans, n_conditional, rng)
-        order = torch.randperm(b, generator=rng)  # packs hold rows with and without conditions
+        real = latents[index] + LATENT_NOISE * torch.randn(b, latent_dim, generator=rng).to(device)
+        observed = subset_masks(n_spans, n_conditional, rng).to(device)
         with torch.no_grad():
-            condition = decoder.embed(rows.take(index), observed[order].to(device))
-        noise = torch.randn(b, latent_dim, generator=rng).to(device)
-        return latents[index] + _LATENT_NOISE * noise, condition
+            some = decoder.embed(rows.take(index[:n_conditional]), observed, tables)
+        return real, torch.cat([some, blank.expand(b - n_conditional, -1)])
 
     def fake(condition: Tensor) -> Tensor:
         """Generate latent vectors, (b, z)."""
@@ -244,15 +250,17 @@ def train_gan(
             critic_loss.backward()
             critic_optimiser.step()
 
+        critic.requires_grad_(False)  # its weights need no gradient here
         real, condition = batch()
-        fake_score = critic(fake(condition), condition)
+        made_score = critic(fake(condition), condition)
         if plan.loss == "wgan-gp":
-            generator_loss = -fake_score.mean()  # -E[C(G(noise))]
+            generator_loss = -made_score.mean()  # -E[C(G(noise))]
         else:
-            generator_loss = relativistic_loss(fake_score, critic(real, condition).detach())
+            generator_loss = relativistic_loss(made_score, critic(real, condition))
         generator_optimiser.zero_grad()
         generator_loss.backward()
         generator_optimiser.step()
+        critic.requires_grad_(True)
         average.update(step)
 
         if is_interval(step, plan.n_steps) or progress >= 1:
@@ -263,6 +271,7 @@ def train_gan(
                 {
                     "phase": "gan",
                     "step": step + 1,
+                    "seconds": time.perf_counter() - start,
                     "critic_loss": float(critic_loss.detach()),
                     "generator_loss": float(generator_loss.detach()),
                     "wasserstein": float(wasserstein),
@@ -293,8 +302,9 @@ def relativistic_critic_loss(
     critic: Critic, real: Tensor, fake: Tensor, condition: Tensor, weight: float, _: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """E[softplus(C(fake) - C(real))] + gamma / 2 (R1 + R2), Huang et al. (2024), eq. (2) and (4)."""
-    real_score, real_gradient = critic.score_and_gradient(real, condition)
-    fake_score, fake_gradient = critic.score_and_gradient(fake, condition)
+    score, gradient = critic.score_and_gradient(torch.cat([real, fake]), torch.cat([condition, condition]))
+    real_score, fake_score = score.chunk(2)
+    real_gradient, fake_gradient = gradient.chunk(2)
     penalty = zero_centred_penalty(real_gradient) + zero_centred_penalty(fake_gradient)
     loss = relativistic_loss(real_score, fake_score) + weight / 2 * penalty
     distance = wasserstein_distance(real_score, fake_score).detach()
@@ -316,8 +326,17 @@ def chain_nll(decoder: Decoder, rows: Rows, order: list[int]) -> Tensor:
 
 @torch.no_grad()
 def encode_all(encoder: Encoder, rows: Rows, batch_size: int = 8192) -> Tensor:
-    """Latent vectors of all rows, shape (n, z)."""
+    """Encode all rows, (n, z), normalised over them: the encoder's running statistics lag behind."""
     encoder.eval()
+    encoder.normalise.reset_running_stats()
+    raw = encode_batches(encoder, rows, batch_size)
+    mean, variance = raw.mean(dim=0), raw.var(dim=0, correction=0)
+    encoder.normalise.running_mean, encoder.normalise.running_var = mean, variance
+    return encode_batches(encoder, rows, batch_size)
+
+
+def encode_batches(encoder: Encoder, rows: Rows, batch_size: int) -> Tensor:
+    """Encode rows in batches, (n, z)."""
     parts = zip(torch.split(rows.codes, batch_size), torch.split(rows.cells, batch_size), strict=True)
     return torch.cat([encoder(Rows(codes, cells)) for codes, cells in parts])
 
@@ -367,8 +386,8 @@ def require_finite(value: Tensor, what: str, phase: str, step: int) -> None:
     """Raise `TrainingDivergedError` when a loss is NaN or infinite."""
     if not torch.isfinite(value):
         raise TrainingDivergedError(
-            f"Training diverged: the {what} of the {phase} phase is {float(value)} at step {step + 1}. "
-            "Lower the learning rates, or check columns with extreme values."
+            f"Training diverged: the {what} of the {phase} phase is {float(value.detach())} at step "
+            f"{step + 1}. Lower the learning rates, or check columns with extreme values."
         )
 
 

@@ -47,7 +47,7 @@ CHANGES = {  # for each estimator and parameter another value, which must change
         "heldout_fraction": 0.3,
         "n_gan_steps": 6,
         "gan_batch_size": 24,
-        "gan_loss": "relativistic",
+        "gan_loss": "wgan-gp",
         "n_critic": 3,
         "gradient_penalty": 100.0,
         "generator_lr": 0.01,
