@@ -5,6 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
+# Waiting threads would spin, which slows the training many times on a machine with other work to do.
+export GOMP_SPINCOUNT ?= 1000
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test clean
 

