@@ -428,10 +428,10 @@ class Critic(nn.Module):
         gradient : Tensor of shape (b / pac_size, pac_size * z)
         """
         activations = self._activations(latent, condition)
-        gradient = self.out.weight * _slope(activations[-1])  # (b / pac, h)
+        gradient = _through_slope(self.out.weight.expand_as(activations[-1]), activations[-1])  # (b / pac, h)
         weights = [layer.get_parameter("weight") for layer in self.layers]
         for weight, activation in zip(reversed(weights), reversed(activations[:-1]), strict=True):
-            gradient = (gradient @ weight) * _slope(activation)
+            gradient = _through_slope(gradient @ weight, activation)
         return self.out(activations[-1]).squeeze(1), gradient @ self.first.weight
 
     def _activations(self, latent: Tensor, condition: Tensor) -> list[Tensor]:
@@ -444,6 +444,10 @@ class Critic(nn.Module):
         return activations
 
 
-def _slope(activation: Tensor) -> Tensor:
-    """Slope of LeakyReLU at the input that gave `activation`: its sign is kept, so it tells."""
-    return torch.where(activation > 0, 1.0, 0.2)
+def _through_slope(gradient: Tensor, activation: Tensor) -> Tensor:
+    """Multiply by the slope of LeakyReLU at the input that gave `activation`: its sign is kept, so it tells.
+
+    One fused operation; a comparison, a choice and a product took a tenth of a training step.
+    """
+    passed: Tensor = torch.ops.aten.leaky_relu_backward(gradient, activation.detach(), 0.2, False)
+    return passed

@@ -67,7 +67,8 @@ class TabularGAN(BaseSynthesizer):
     patience : int >= 1, default 6
         Stop the autoencoder when the held-out loss has not fallen in so many of the 24 intervals.
     n_gan_steps : int >= 1, optional
-        Steps of the generator; by default 4,000.
+        Steps of the generator. By default a fifth of the number of rows, but at least 1,500 and at
+        most 6,000 steps.
     gan_batch_size : int >= 2, default 256
         Rows in a step of the GAN; a multiple of `pac_size`.
     gan_loss : "wgan-gp" or "relativistic", default "relativistic"
@@ -301,7 +302,7 @@ class TabularGAN(BaseSynthesizer):
             max_seconds=None if budget is None else _AUTOENCODER_SHARE * budget,
         )
         gan = GANPlan(
-            n_steps=self.n_gan_steps or 4000,
+            n_steps=self.n_gan_steps or min(max(n_rows // 5, 1500), 6000),
             batch_size=self.gan_batch_size,
             loss=cast(Loss, self.gan_loss),
             n_critic=self.n_critic,
