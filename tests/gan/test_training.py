@@ -402,3 +402,13 @@ def test_a_loss_that_is_no_number_names_phase_and_step(value):
     with pytest.raises(TrainingDivergedError, match=r"gan phase is .*(nan|inf) at step 8"):
         require_finite(torch.tensor(value), "loss", "gan", 7)
     require_finite(torch.tensor(1e30), "loss", "gan", 7)
+
+
+def test_divergence_is_reported_with_phase_and_step():
+    made = networks(MIXED)
+    rows = made.book.rows(random_table(MIXED, 100))
+    with pytest.raises(TrainingDivergedError, match=r"autoencoder phase .* at step"):
+        autoencoder_of(made, rows, autoencoder_plan(learning_rate=1e30))
+    made = networks(MIXED)
+    with pytest.raises(TrainingDivergedError, match=r"gan phase .* at step"):
+        gan_of(made, two_clusters(100), gan_plan(critic_lr=1e30))
