@@ -107,7 +107,7 @@ class Sampler:
             noise = torch.from_numpy(rng.standard_normal((n_rows, self.noise_dim), dtype=np.float32))
             latent = self.generator(noise.to(device), blank.expand(n_rows, -1))
             embedded = blank + self.decoder.latent(latent)  # (n_rows, h)
-            context = torch.arange(n_rows, device=device)
+            context = None
         else:
             embedded = blank
             context = torch.zeros(n_rows, dtype=torch.int64, device=device)
@@ -116,7 +116,7 @@ class Sampler:
             hidden = self.decoder.hidden(drawn.embedded)  # (m, h), m contexts
             for j in group:
                 if frequency is not None:
-                    self._match(j, hidden, drawn.context, frequency)
+                    self._match(j, hidden, drawn, frequency)
                 self._draw_column(j, hidden, drawn, numbers[:, j])
             if group is not self.groups[-1]:
                 self._observe(group, drawn)
@@ -129,7 +129,7 @@ class Sampler:
         drawn.codes[:, j] = codes
         if j in book.fine:
             i = book.fine.index(j)
-            inner = (hidden @ self.decoder.cell_in[i])[drawn.context]  # (b, 32)
+            inner = drawn.of_rows(hidden @ self.decoder.cell_in[i])  # (b, 32)
             cells = inverse_cdf(self.decoder.cell_logits_of(inner, i, codes), numbers[:, 1])
             drawn.cells[:, i] = cells.minimum(book.cells[codes] - 1)
 
@@ -138,10 +138,13 @@ class Sampler:
         span = self._span(j)
         return torch.addmm(self.bias[span], hidden, self.weight[span].T)
 
-    def _match(self, j: int, hidden: Tensor, context: Tensor, frequency: Tensor) -> None:
+    def _match(self, j: int, hidden: Tensor, drawn: _Drawn, frequency: Tensor) -> None:
         """Move the offsets of column j until its mean probabilities meet `frequency`."""
         span = self._span(j)
-        share = torch.bincount(context, minlength=len(hidden)) / len(context)  # (m,)
+        n_rows = len(drawn.codes)
+        share = torch.full((n_rows,), 1 / n_rows, device=hidden.device)
+        if drawn.context is not None:
+            share = torch.bincount(drawn.context, minlength=len(hidden)) / n_rows  # (m,)
         for _ in range(8):
             made = share @ self._logits(j, hidden).softmax(dim=1)  # (k,)
             self.bias[span] += ((frequency[span] + 1e-6) / (made + 1e-6)).log().clamp(-2, 2)
@@ -153,23 +156,9 @@ class Sampler:
     def _observe(self, group: list[int], drawn: _Drawn) -> None:
         """Show the decoder the columns just drawn: split contexts that differ, add embeddings."""
         book = self.book
-        n_rows = len(drawn.codes)
-        if len(drawn.embedded) < n_rows:
-            key = drawn.context
-            for j in group:
-                key = key * book.widths[j] + (drawn.codes[:, j] - book.starts[j])
-                if j in book.fine:
-                    key = key * book.n_cells + drawn.cells[:, book.fine.index(j)]
-            unique, inverse = torch.unique(key, return_inverse=True)
-            if len(unique) > n_rows // 2:  # sharing no longer pays
-                drawn.embedded = drawn.embedded[drawn.context]
-                first = inverse = torch.arange(n_rows, device=key.device)
-            else:
-                first = torch.empty_like(unique).scatter_(0, inverse, torch.arange(n_rows, device=key.device))
-                drawn.embedded = drawn.embedded[drawn.context[first]]
-            drawn.context = inverse
-        else:
-            first = drawn.context
+        first: Tensor | slice = slice(None)
+        if drawn.context is not None:
+            first = drawn.split(drawn.context, self._extended(drawn.context, group, drawn))
         for j in group:
             codes = drawn.codes[first, j]
             drawn.embedded = drawn.embedded + (self.code_table[codes] - self.hidden_table[j])
@@ -178,12 +167,43 @@ class Sampler:
                 row, scale = book.slopes(codes[:, None], drawn.cells[first, i : i + 1], [i])
                 drawn.embedded = drawn.embedded + self.slope_table[row[:, 0]] * scale
 
+    def _extended(self, context: Tensor, group: list[int], drawn: _Drawn) -> Tensor:
+        """Extend context numbers by what `group` has drawn, (b,): equal numbers, equal contexts."""
+        book = self.book
+        key = context
+        for j in group:
+            key = key * book.widths[j] + (drawn.codes[:, j] - book.starts[j])
+            if j in book.fine:
+                key = key * book.n_cells + drawn.cells[:, book.fine.index(j)]
+        return key
+
 
 class _Drawn:
-    """What a block has drawn so far: m distinct contexts, and each row's place among them."""
+    """What a block has drawn so far: m distinct contexts, and each row's place among them.
 
-    def __init__(self, embedded: Tensor, context: Tensor, n_rows: int, n_spans: int, n_fine: int) -> None:
+    Where `context` is None, every row has a context of its own, in order.
+    """
+
+    def __init__(
+        self, embedded: Tensor, context: Tensor | None, n_rows: int, n_spans: int, n_fine: int
+    ) -> None:
         self.embedded = embedded  # (m, h)
         self.context = context  # (b,), in [0, m)
         self.codes = torch.zeros(n_rows, n_spans, dtype=torch.int64, device=embedded.device)
         self.cells = torch.zeros(n_rows, n_fine, dtype=torch.int64, device=embedded.device)
+
+    def of_rows(self, values: Tensor) -> Tensor:
+        """Spread values of the contexts over the rows, (m, ...) -> (b, ...)."""
+        return values if self.context is None else values[self.context]
+
+    def split(self, context: Tensor, key: Tensor) -> Tensor | slice:
+        """Split the contexts by `key`, (b,); returns one row of each, or all rows if few are alike."""
+        n_rows = len(key)
+        unique, inverse = torch.unique(key, return_inverse=True)
+        if len(unique) > n_rows // 2:  # sharing no longer pays
+            self.embedded, self.context = self.embedded[context], None
+            return slice(None)
+        rows = torch.arange(n_rows, device=key.device)
+        first = torch.empty_like(unique).scatter_(0, inverse, rows)
+        self.embedded, self.context = self.embedded[context[first]], inverse
+        return first

@@ -1,4 +1,4 @@
-"""`TabularGAN`, the flagship: a conditional WGAN-GP in the latent space of a masked table autoencoder."""
+"""`TabularGAN`, the flagship: a conditional GAN in the latent space of a masked table autoencoder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GENERATOR_DIM, _CRITIC_DIM = 192, 256
 
 
 class TabularGAN(BaseSynthesizer):
-    """Conditional WGAN-GP in the latent space of a masked table autoencoder.
+    """Conditional GAN with gradient penalty in the latent space of a masked table autoencoder.
 
     A decoder learns every column given any others (cross-entropy of hidden cells), helped by a
     latent vector z that an encoder makes of the whole row. A generator and a critic then learn
