@@ -79,7 +79,7 @@ class TabularGAN(BaseSynthesizer):
         Critic steps for each generator step.
     gradient_penalty : float >= 0, optional
         Weight of the penalty: lambda of WGAN-GP (default 10) or gamma of R1 + R2 (default 1).
-    generator_lr, critic_lr : float > 0, default 1.5e-3 and 2e-3
+    generator_lr, critic_lr : float > 0, default 9e-4 and 1.2e-3
         Learning rates of Adam, constant for the first half and then falling linearly.
     pac_size : int >= 1, default 1
         Rows that the critic judges together (PacGAN), against mode collapse.
@@ -149,8 +149,8 @@ class TabularGAN(BaseSynthesizer):
         gan_loss: str = "relativistic",
         n_critic: int = 1,
         gradient_penalty: float | None = None,
-        generator_lr: float = 1.5e-3,
-        critic_lr: float = 2e-3,
+        generator_lr: float = 9e-4,
+        critic_lr: float = 1.2e-3,
         pac_size: int = 1,
         conditional_share: float = 0.25,
         n_passes: int | None = None,
