@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 # Waiting threads would spin, which slows the training many times on a machine with other work to do.
-export GOMP_SPINCOUNT ?= 1000
+export GOMP_SPINCOUNT ?= 4000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test clean

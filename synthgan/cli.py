@@ -27,7 +27,7 @@ __all__ = ["main"]
 
 # Idle threads of torch's pool spin; beside any other load on the machine that has been measured to slow a
 # training step down 15-fold. Read when the pool starts, so it must be set before torch is imported.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
