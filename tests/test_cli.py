@@ -230,7 +230,9 @@ def test_a_reader_that_goes_away_is_no_error(model):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are delivered differently on Windows")
 def test_an_interruption_exits_with_130_and_leaves_nothing(folder):
-    with process("fit", "-", "-o", "m.synthgan", stdin=subprocess.PIPE) as child:
+    # A job in the background of a script ignores interruptions, and its children inherit that.
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with process("fit", "-", "-o", "m.synthgan", stdin=subprocess.PIPE, **heed) as child:
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(2)  # it waits for its input
         child.send_signal(signal.SIGINT)
