@@ -17,10 +17,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from synthgan.errors import DataError, listing, suggestion
+from synthgan.evaluation.associations import pair_errors, trend_error
 from synthgan.evaluation.copies import identical_share
 from synthgan.evaluation.detection import c2st_boosting, c2st_logistic
-from synthgan.evaluation.fidelity import column_errors, missing_error, pair_errors, shape_error, trend_error
 from synthgan.evaluation.intervals import Estimate, bootstrapped
+from synthgan.evaluation.marginals import column_errors, missing_error, shape_error
 from synthgan.evaluation.metrics import METRICS
 from synthgan.evaluation.profiles import profile_columns
 from synthgan.evaluation.report import Report

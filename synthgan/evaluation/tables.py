@@ -22,7 +22,7 @@ from synthgan.errors import DataError, listing, suggestion
 from synthgan.evaluation.columns import ORDERED_KINDS, code_column
 from synthgan.schema import Schema
 
-__all__ = ["CodedTable", "Domain", "code_tables"]
+__all__ = ["CodedTable", "Domain", "code_tables", "name_series"]
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,19 @@ def code_tables(
         codes = np.column_stack([coded[name][0][place] for name in names])
         tables.append(CodedTable(domain, np.asfortranarray(codes[np.lexsort(codes.T[::-1])])))
     return tables
+
+
+def name_series(names: Sequence[Hashable]) -> pd.Series[Any]:
+    """Put names of columns into a column of a frame as the objects that they are.
+
+    pandas would turn None into NaN and a tuple into several cells.
+
+    >>> name_series([None, ("a", 1)]).tolist()
+    [None, ('a', 1)]
+    """
+    objects = np.empty(len(names), dtype=object)
+    objects[:] = names
+    return pd.Series(objects, dtype=object)
 
 
 def _check_frame(frame: object, role: str) -> None:

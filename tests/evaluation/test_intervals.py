@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from synthgan.evaluation.fidelity import shape_error
 from synthgan.evaluation.intervals import Estimate, auc_with_variance, bootstrapped, wilson
+from synthgan.evaluation.marginals import shape_error
 from synthgan.evaluation.tables import code_tables
 
 

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthgan.errors import DataError
+from synthgan.evaluation.associations import pair_errors, trend_error
 from synthgan.evaluation.copies import identical_share
-from synthgan.evaluation.fidelity import pair_errors, shape_error, trend_error
+from synthgan.evaluation.marginals import shape_error
 from synthgan.evaluation.tables import code_tables
 from synthgan.schema import Schema
 from tests.strategies import frames

@@ -7,7 +7,7 @@ import pytest
 from synthgan import IndependentSynthesizer, TabularGAN, load
 from synthgan.datasets import load_adult
 from synthgan.errors import ParameterError
-from synthgan.evaluation.fidelity import trend_error
+from synthgan.evaluation.associations import trend_error
 from synthgan.evaluation.tables import code_tables
 
 SMALL = {  # a network that learns next to nothing, in no time

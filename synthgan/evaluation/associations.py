@@ -1,15 +1,14 @@
-"""Does it look like the data: distances between columns and between pairs of columns.
+"""Does it look like the data, pair by pair: distances between the relations of columns.
 
-Coded tables enter, errors in [0, 1] leave, 0 is best. ``shape_error`` and
-``trend_error`` are one minus the scores "Column Shapes" and "Column Pair Trends"
-that the literature reports (SDMetrics 0.11.1), written from their definitions.
-Two readings differ from it on purpose: a missing category, and a missing number
-in a joint table, is a value of its own.
+Coded tables enter, errors in [0, 1] leave, 0 is best. ``trend_error`` is one
+minus the score "Column Pair Trends" that the literature reports (SDMetrics
+0.11.1), written from its definition. One reading differs from it on purpose: a
+missing cell of a joint table is a value of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from itertools import combinations
 
 import numpy as np
@@ -17,129 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from synthgan.evaluation.features import standardised
-from synthgan.evaluation.tables import CodedTable
+from synthgan.evaluation.marginals import total_variation
+from synthgan.evaluation.tables import CodedTable, name_series
 
-__all__ = [
-    "column_errors",
-    "ks_statistic",
-    "missing_error",
-    "pair_errors",
-    "shape_error",
-    "total_variation",
-    "trend_error",
-]
+__all__ = ["pair_errors", "trend_error"]
 
 N_BINS = 10  # equal-width bins of a number in a joint table, as published
 _DENSE_CELLS = 1 << 18  # joint tables up to this size are counted densely
-
-
-def ks_statistic(real: NDArray[np.integer], synthetic: NDArray[np.integer]) -> float:
-    """Measure the largest gap between two distribution functions.
-
-    ``max_t |F_real(t) - F_synthetic(t)|``, the two-sample Kolmogorov-Smirnov
-    statistic.
-
-    Parameters
-    ----------
-    real, synthetic : array of shape (n_levels,)
-        How often each value occurs, in ascending order of the values.
-
-    Returns
-    -------
-    float
-        In [0, 1], 0 is best; NaN if one side has no value.
-
-    Examples
-    --------
-    >>> ks_statistic(np.array([2, 2]), np.array([1, 3]))
-    0.25
-    """
-    if not (real.sum() and synthetic.sum()):
-        return float("nan")
-    return float(np.abs(np.cumsum(real) / real.sum() - np.cumsum(synthetic) / synthetic.sum()).max())
-
-
-def total_variation(real: NDArray[np.integer], synthetic: NDArray[np.integer]) -> float:
-    """Measure the probability mass that one distribution must move to become the other.
-
-    ``0.5 * sum_k |p_k - q_k|``
-
-    Parameters
-    ----------
-    real, synthetic : array of shape (n_categories,)
-        How often each category occurs.
-
-    Returns
-    -------
-    float
-        In [0, 1], 0 is best.
-
-    Examples
-    --------
-    >>> total_variation(np.array([2, 2, 0]), np.array([1, 2, 1]))
-    0.25
-    """
-    return float(0.5 * np.abs(real / real.sum() - synthetic / synthetic.sum()).sum())
-
-
-def column_errors(real: CodedTable, synthetic: CodedTable) -> pd.DataFrame:
-    """Compare each column on its own.
-
-    Parameters
-    ----------
-    real, synthetic : CodedTable
-        Two tables of one domain.
-
-    Returns
-    -------
-    DataFrame of shape (n_columns, 6)
-        ``column``, ``kind``, ``method`` ("ks" or "tv"), ``error`` in [0, 1], and
-        the share of missing cells, ``missing_real`` and ``missing_synthetic``.
-        An ordered column without any value in one of the tables has error 1,
-        without any in both 0.
-    """
-    rows = []
-    for name in real.domain.names:
-        first, second = real.counts(name), synthetic.counts(name)
-        ordered = real.domain.is_ordered(name)
-        error = ks_statistic(first[1:], second[1:]) if ordered else total_variation(first, second)
-        if np.isnan(error):
-            error = float(first[1:].sum() != second[1:].sum())
-        missing = first[0] / len(real), second[0] / len(synthetic)
-        rows.append((name, real.domain.kinds[name], "ks" if ordered else "tv", error, *missing))
-    names = ["column", "kind", "method", "error", "missing_real", "missing_synthetic"]
-    return _named(pd.DataFrame(rows, columns=names), column=real.domain.names)
-
-
-def shape_error(real: CodedTable, synthetic: CodedTable) -> float:
-    """Average the error of the columns.
-
-    The Kolmogorov-Smirnov statistic of numbers, dates and durations (missing
-    cells dropped), the total variation distance of all other columns; the
-    unweighted mean over columns.
-
-    Returns
-    -------
-    float
-        In [0, 1], 0 is best.
-
-    References
-    ----------
-    SDMetrics 0.11.1, "Column Shapes": one minus that score.
-    """
-    return float(column_errors(real, synthetic)["error"].mean())
-
-
-def missing_error(real: CodedTable, synthetic: CodedTable) -> float:
-    """Average the absolute difference of the missing rates of the columns.
-
-    Returns
-    -------
-    float
-        In [0, 1], 0 is best.
-    """
-    found = column_errors(real, synthetic)
-    return float((found["missing_real"] - found["missing_synthetic"]).abs().mean())
 
 
 def pair_errors(real: CodedTable, synthetic: CodedTable, *, shared_bins: bool = False) -> pd.DataFrame:
@@ -183,7 +66,9 @@ def pair_errors(real: CodedTable, synthetic: CodedTable, *, shared_bins: bool = 
         ]
         rows.append((first, second, "tv", _joint_variation(joint[0], joint[1], sizes[first] * sizes[second])))
     frame = pd.DataFrame(rows, columns=["first", "second", "method", "error"])
-    return _named(frame, first=[row[0] for row in rows], second=[row[1] for row in rows])
+    return frame.assign(
+        first=name_series([row[0] for row in rows]), second=name_series([row[1] for row in rows])
+    )
 
 
 def trend_error(real: CodedTable, synthetic: CodedTable, *, shared_bins: bool = False) -> float:
@@ -199,15 +84,6 @@ def trend_error(real: CodedTable, synthetic: CodedTable, *, shared_bins: bool = 
     SDMetrics 0.11.1, "Column Pair Trends": one minus that score.
     """
     return float(pair_errors(real, synthetic, shared_bins=shared_bins)["error"].mean())
-
-
-def _named(frame: pd.DataFrame, **columns: Sequence[Hashable]) -> pd.DataFrame:
-    """Put the names of columns into a frame as the objects that they are; pandas would turn None into NaN."""
-    for key, names in columns.items():
-        objects = np.empty(len(names), dtype=object)
-        objects[:] = names
-        frame[key] = pd.Series(objects, dtype=object)
-    return frame
 
 
 def _n_cells(table: CodedTable, name: Hashable) -> int:
