@@ -17,7 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 from synthgan.evaluation.tables import CodedTable
 from synthgan.seeding import stream
 
-__all__ = ["embed", "nearest"]
+__all__ = ["embed", "mean_ranks", "nearest"]
 
 _MAX_ONE_HOT = 64  # categories from which on random signs stand in for one-hot dimensions
 
@@ -103,12 +103,30 @@ def nearest(
     return np.asarray(distances, dtype=np.float64), places
 
 
+def mean_ranks(tables: Sequence[CodedTable], name: Hashable) -> NDArray[np.float64]:
+    """Give the mean rank of each level of an ordered column over all tables together.
+
+    Returns
+    -------
+    array of shape (n_levels,)
+        Ascending, in [0, 1].
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from synthgan.evaluation.tables import code_tables
+    >>> mean_ranks(code_tables(pd.DataFrame({"a": [5.0, 5.0, 7.0, 9.0]})), "a")
+    array([0.25 , 0.625, 0.875])
+    """
+    counts = np.sum([table.counts(name)[1:] for table in tables], axis=0)
+    return np.asarray((np.cumsum(counts) - counts / 2) / max(counts.sum(), 1))
+
+
 def _rank_places(tables: Sequence[CodedTable], name: Hashable) -> NDArray[np.float32]:
     """Give the missing cell and each level of an ordered column its place, shape (1 + n_levels, 2)."""
-    counts = np.sum([table.counts(name)[1:] for table in tables], axis=0)
-    middle = (np.cumsum(counts) - counts / 2) / max(counts.sum(), 1)  # the mean rank of a level, in [0, 1]
-    places = np.zeros((1 + len(counts), 2), dtype=np.float32)
-    places[1:, 0] = middle
+    ranks = mean_ranks(tables, name)
+    places = np.zeros((1 + len(ranks), 2), dtype=np.float32)
+    places[1:, 0] = ranks
     places[0] = 0.5, 1.0
     return places
 
