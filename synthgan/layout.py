@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ATOM", "CONTINUOUS", "EncodedTable", "Layout", "Span"]
+__all__ = ["ATOM", "CONTINUOUS", "EncodedConditions", "EncodedTable", "Layout", "Permitted", "Span"]
 
 ATOM = 1  # a code without alpha
 CONTINUOUS = 0  # a code whose alpha may be any number in [-1, 1]
@@ -121,3 +121,93 @@ class EncodedTable:
     def rows(self, index: NDArray[np.int64] | slice) -> EncodedTable:
         """Take rows by index or slice."""
         return EncodedTable(self.codes[index], self.alphas[index])
+
+
+_POINT = 1e-6  # share of a cell that a single permitted value counts for
+
+
+@dataclass(frozen=True, eq=False)
+class Permitted:
+    """What the cells of one column may be: some codes, each within intervals of alpha.
+
+    Parameters
+    ----------
+    codes : int array of shape (n_intervals,)
+        Codes within the span; one that occurs several times has several intervals.
+    low, high : float arrays of shape (n_intervals,)
+        Bounds of alpha, -1 <= low <= high <= 1; without meaning for atoms.
+    """
+
+    codes: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    def by_cell(
+        self, n_cells: NDArray[np.int64], is_group: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Cut the alphas of each code into equal cells, and say what of each cell is permitted.
+
+        Parameters
+        ----------
+        n_cells : int array of shape (n_codes,)
+            Cells of each code; c is the most of them.
+        is_group : bool array of shape (n_codes,)
+            Codes whose cells are members of a group: permitted as a whole or not at all.
+
+        Returns
+        -------
+        share : float array of shape (n_codes, c)
+            Share of the cell that is permitted, in [0, 1].
+        first, last : float arrays of shape (n_codes, c)
+            Bounds of the permitted places in the cell, in [0, 1].
+
+        Examples
+        --------
+        >>> upper_half = Permitted(np.array([0]), np.array([0.0]), np.array([1.0]))
+        >>> [part.tolist() for part in upper_half.by_cell(np.array([4]), np.array([False]))]
+        [[[0.0, 0.0, 1.0, 1.0]], [[1.0, 1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0, 1.0]]]
+        """
+        size = n_cells[self.codes][:, None]
+        cell = np.arange(int(n_cells.max(initial=1)))
+        start, stop = ((end[:, None] + 1) / 2 * size - cell for end in (self.low, self.high))
+        atom = size == 1
+        start, stop = np.where(atom, 0.0, np.clip(start, 0, 1)), np.where(atom, 1.0, np.clip(stop, 0, 1))
+        at_point = cell == np.clip(np.floor((self.low + 1)[:, None] / 2 * size), 0, size - 1)
+        is_met = (cell < size) & ((stop - start > 1e-9) | at_point)
+        overlap = np.where(is_met, np.maximum(stop - start, _POINT), 0.0)
+        share, last = (np.zeros((len(n_cells), len(cell))) for _ in range(2))
+        first = np.ones_like(share)
+        np.add.at(share, self.codes, overlap)
+        np.minimum.at(first, self.codes, np.where(is_met, start, 1.0))
+        np.maximum.at(last, self.codes, np.where(is_met, stop, 0.0))
+        share[is_group] = share[is_group] > 0
+        return np.minimum(share, 1.0), first, last
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedConditions:
+    """What is known of rows that are still to be drawn.
+
+    Parameters
+    ----------
+    table : EncodedTable of 1 row or of n_rows
+        Codes and alphas of the known cells, anything in the others. One row stands for all rows.
+    known : bool array, shape of the table
+    permitted : dict of span position to `Permitted`
+        What the other cells of some columns may be, the same in all rows.
+    in_order : bool, default False
+        Whether the permitted cells are to be drawn one after the other like all others, or first
+        and jointly, such that the rows are those in which all of them are met.
+    """
+
+    table: EncodedTable
+    known: NDArray[np.bool_]
+    permitted: dict[int, Permitted]
+    in_order: bool = False
+
+    def rows(self, index: NDArray[np.int64]) -> EncodedConditions:
+        """Take rows by index, the last one where there are fewer; one row that stands for all stays."""
+        if len(self.table) == 1:
+            return self
+        index = np.minimum(index, len(self.table) - 1)
+        return EncodedConditions(self.table.rows(index), self.known[index], self.permitted, self.in_order)

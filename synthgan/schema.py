@@ -166,6 +166,14 @@ class Schema:
         DataError
             If a column is missing, unknown or of another dtype; all problems in one message.
         """
+        self.check_names(frame)
+        where: dict[Hashable, int] = {name: position for position, name in enumerate(frame.columns)}
+        checked = [_conform(frame.iloc[:, where[column.name]], column) for column in self.columns]
+        _raise_all([problem and f"Column {series.name!r} {problem}" for series, problem in checked])
+        return table([series.array for series, _ in checked], self.names, len(frame))
+
+    def check_names(self, frame: pd.DataFrame) -> None:
+        """Raise `DataError` unless the frame has the columns of the schema, in any order."""
         if not isinstance(frame, pd.DataFrame):
             raise DataError(f"X must be a pandas DataFrame. Got {type(frame).__name__}.")
         _check_names(frame)
@@ -181,10 +189,6 @@ class Schema:
         if extra:
             problems.append(f"X has columns that the schema does not know: {listing(extra)}. Drop them.")
         _raise_all(problems)
-        where: dict[Hashable, int] = {name: position for position, name in enumerate(frame.columns)}
-        checked = [_conform(frame.iloc[:, where[column.name]], column) for column in self.columns]
-        _raise_all([problem and f"Column {series.name!r} {problem}" for series, problem in checked])
-        return table([series.array for series, _ in checked], self.names, len(frame))
 
     def empty(self) -> pd.DataFrame:
         """Return a frame without rows, with every column and dtype."""

@@ -1,4 +1,4 @@
-"""Which cells the networks are shown: the masks of training, and the order of sampling.
+"""Which cells the networks are shown: the masks of training, the order of sampling, a user's conditions.
 
 A mask is a bool matrix over (row, span): True where the cell is observed. The decoder learns
 two families of them: prefixes of the canonical order, which are what unconditional sampling
@@ -7,12 +7,84 @@ visits, and uniformly drawn subsets, which any condition may ask for.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from synthgan.layout import Layout
+from synthgan.gan.networks import CodeBook, Rows
+from synthgan.layout import EncodedConditions, Layout, Permitted
 
-__all__ = ["canonical_order", "grouped", "prefix_masks", "subset_masks"]
+__all__ = ["Allowed", "Given", "canonical_order", "grouped", "prefix_masks", "subset_masks"]
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What the cells of one column of k codes may be, in c cells of alpha a code.
+
+    Parameters
+    ----------
+    log_share : Tensor of shape (k, c)
+        Log of the share of each cell that is permitted; -inf where nothing is.
+    first, last : Tensors of shape (k, c)
+        Bounds of the permitted places in the cell, in [0, 1].
+    log_mass : Tensor of shape (k,)
+        0 for codes that are permitted as a whole, -inf for the others.
+    partial : list of int
+        Codes of which a part is permitted: how much of their mass, depends on the row.
+    """
+
+    log_share: Tensor
+    first: Tensor
+    last: Tensor
+    log_mass: Tensor
+    partial: list[int]
+
+    @classmethod
+    def of(cls, book: CodeBook, j: int, permitted: Permitted) -> Allowed:
+        """Resolve the permitted intervals of span j into cells."""
+        span = slice(int(book.starts[j]), int(book.starts[j]) + book.widths[j])
+        n_cells, continuous = book.cells[span].cpu(), book.continuous[span].cpu()
+        is_group = (n_cells > 1) & ~continuous
+        parts = permitted.by_cell(n_cells.numpy(), is_group.numpy())
+        share, first, last = (torch.from_numpy(part).float().to(book.cells.device) for part in parts)
+        whole = share.sum(dim=1) >= book.cells[span] - 1e-5
+        return cls(
+            share.log(),
+            first,
+            last,
+            torch.where(whole, 0.0, -torch.inf),
+            torch.nonzero((share > 0).any(dim=1) & ~whole).flatten().tolist(),
+        )
+
+
+@dataclass(frozen=True)
+class Given:
+    """Conditions on a block of rows.
+
+    Parameters
+    ----------
+    rows : Rows, 1 or b of them
+        The known cells, anything in the others; one row stands for all.
+    known : bool Tensor of shape (1 or b, g)
+    allowed : dict of span to Allowed
+        What other cells may be.
+    in_order : bool
+        Draw those columns where the canonical order has them, each on its own; otherwise first,
+        and jointly, because the columns after them have to follow.
+    """
+
+    rows: Rows
+    known: Tensor
+    allowed: dict[int, Allowed]
+    in_order: bool
+
+    @classmethod
+    def of(cls, book: CodeBook, conditions: EncodedConditions, allowed: dict[int, Allowed]) -> Given:
+        """Take encoded conditions to the device of the networks."""
+        device = book.cells.device
+        rows = book.rows(conditions.table).to(device)
+        return cls(rows, torch.from_numpy(conditions.known).to(device), allowed, conditions.in_order)
 
 
 def canonical_order(layout: Layout) -> list[int]:
@@ -38,6 +110,8 @@ def grouped(order: list[int], n_passes: int) -> list[list[int]]:
     >>> grouped([1, 0, 2], 2)
     [[1, 0], [2]]
     """
+    if not order:
+        return []
     n_passes = min(n_passes, len(order))
     base, extra = divmod(len(order), n_passes)
     sizes = [base + (i < extra) for i in range(n_passes)]

@@ -3,6 +3,9 @@
 Every cell is drawn by inverting its cumulative distribution at one uniform number, so a row
 depends on its own numbers only. Between passes, what was drawn is added to the embedded row
 (the first layer is never recomputed), and rows that are alike so far share one computation.
+
+Conditions come first: known cells are shown from the start; then columns whose cells are
+restricted are drawn within their bounds; then all others, given those.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthgan.gan.conditions import grouped
+from synthgan.gan.conditions import Allowed, Given, grouped
 from synthgan.gan.networks import Decoder, Generator, Rows
 
 __all__ = ["Sampler", "inverse_cdf"]
+
+N_CANDIDATES = 8  # draws of several restricted columns, of which one is taken
 
 
 def inverse_cdf(logits: Tensor, uniform: Tensor, context: Tensor | None = None) -> Tensor:
@@ -47,6 +52,10 @@ def inverse_cdf(logits: Tensor, uniform: Tensor, context: Tensor | None = None) 
     return drawn.clamp_(max=logits.shape[1] - 1)
 
 
+def _uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(rng.random(shape, dtype=np.float32))
+
+
 class Sampler:
     """Draws blocks of rows from trained networks.
 
@@ -61,7 +70,8 @@ class Sampler:
     n_passes : int >= 1
         1: one forward pass, all columns at once from the generator's latent vector. As many as
         there are columns: a chain without latent vector. Between: groups of columns, each
-        conditioned on the latent vector and on the groups before.
+        conditioned on the latent vector and on the groups before. Columns with a condition do
+        not count: they come before.
     """
 
     def __init__(
@@ -69,14 +79,13 @@ class Sampler:
     ) -> None:
         self.decoder, self.generator = decoder, generator
         self.book = decoder.book
-        self.groups = grouped(order, n_passes) if order else []
-        self.use_latent = n_passes < len(order)
+        self.order, self.n_passes = order, n_passes
         self.noise_dim = generator.noise.in_features
         with torch.no_grad():
-            tables = decoder.embed.tables()
+            self.tables = decoder.embed.tables()
             width, n_spans = len(decoder.bias), len(self.book.widths)
             self.code_table, self.hidden_table, self.slope_table = torch.split(
-                tables, [width, n_spans, len(tables) - width - n_spans]
+                self.tables, [width, n_spans, len(self.tables) - width - n_spans]
             )
             self.weight = decoder.code_weight()
             self.bias = decoder.bias + offsets
@@ -88,50 +97,132 @@ class Sampler:
         probabilities over all contexts meets `frequency`, shape (w,). Later columns thus
         see contexts that are right already. Returns the offsets, shape (w,).
         """
-        self.draw(n_rows, rng, frequency)
+        self.draw(n_rows, rng, frequency=frequency)
         return self.bias - self.decoder.bias.detach()
 
     @torch.no_grad()
     def draw(
-        self, n_rows: int, rng: np.random.Generator, frequency: Tensor | None = None
+        self,
+        n_rows: int,
+        rng: np.random.Generator,
+        given: Given | None = None,
+        frequency: Tensor | None = None,
     ) -> tuple[Rows, Tensor]:
         """Draw rows, and for each alpha a place within its cell in [0, 1), shape (n_rows, f).
 
-        With `frequency`, the offsets are calibrated on the way.
+        With `given`, all rows meet its conditions. With `frequency`, the offsets are calibrated
+        on the way.
         """
         device = self.weight.device
-        n_spans = len(self.book.widths)
-        numbers = torch.from_numpy(rng.random((n_rows, n_spans, 3), dtype=np.float32)).to(device)
-        blank = self.decoder.blank()  # (1, h)
-        if self.use_latent:
+        numbers = _uniform(rng, (n_rows, len(self.book.widths), 3)).to(device)
+        drawn = _Drawn(self.decoder.blank(), numbers[:, self.book.fine_index, 2], len(self.book.widths))
+        allowed, rest = {}, self.order
+        if given is not None:
+            allowed, rest = given.allowed, self._meet(given, drawn, rng)
+        if self.n_passes < len(rest):
             noise = torch.from_numpy(rng.standard_normal((n_rows, self.noise_dim), dtype=np.float32))
-            latent = self.generator(noise.to(device), blank.expand(n_rows, -1))
-            embedded = blank + self.decoder.latent(latent)  # (n_rows, h)
-            context = None
-        else:
-            embedded = blank
-            context = torch.zeros(n_rows, dtype=torch.int64, device=device)
-        drawn = _Drawn(embedded, context, n_rows, n_spans, len(self.book.fine))
-        for group in self.groups:
-            hidden = self.decoder.hidden(drawn.embedded)  # (m, h), m contexts
+            self._add_latent(noise.to(device), drawn)
+        for group in grouped(rest, self.n_passes):
+            rows = drawn.pending(group)
+            hidden = self.decoder.hidden(drawn.embedded[rows])  # (m, h), m contexts
             for j in group:
                 if frequency is not None:
                     self._match(j, hidden, drawn, frequency)
-                self._draw_column(j, hidden, drawn, numbers[:, j])
-            if group is not self.groups[-1]:
+                self._draw_column(j, hidden, drawn, numbers[:, j], allowed.get(j), rows)
+            if group[-1] != rest[-1]:
                 self._observe(group, drawn)
-        return Rows(drawn.codes, drawn.cells), numbers[:, self.book.fine_index, 2]
+        return Rows(drawn.codes, drawn.cells), drawn.places
 
-    def _draw_column(self, j: int, hidden: Tensor, drawn: _Drawn, numbers: Tensor) -> None:
-        """Draw the code of column j, and the cell where its codes have alpha."""
-        book = self.book
-        codes = inverse_cdf(self._logits(j, hidden), numbers[:, 0], drawn.context) + book.starts[j]
-        drawn.codes[:, j] = codes
+    def _meet(self, given: Given, drawn: _Drawn, rng: np.random.Generator) -> list[int]:
+        """Show what is known, draw what is restricted; returns the columns that are left, in order."""
+        drawn.codes[:], drawn.cells[:] = given.rows.codes, given.rows.cells
+        everywhere = given.known.all(dim=0)
+        if torch.equal(everywhere, given.known.any(dim=0)):
+            for j in self.order:
+                if everywhere[j]:
+                    self._observe([j], drawn)
+        else:
+            drawn.embedded = self.decoder.embed(Rows(drawn.codes, drawn.cells), given.known, self.tables)
+            drawn.context, drawn.hidden = None, ~given.known
+        rest = [j for j in self.order if not everywhere[j]]
+        first = [] if given.in_order else [j for j in rest if j in given.allowed]
+        if first:
+            self._draw_jointly(first, given.allowed, drawn, rng)
+        return [j for j in rest if j not in first]
+
+    def _draw_jointly(
+        self, columns: list[int], allowed: dict[int, Allowed], drawn: _Drawn, rng: np.random.Generator
+    ) -> None:
+        """Draw restricted columns in a chain, and show them.
+
+        The chain draws p(a | a in A) p(b | a, b in B), which is p(a, b | a in A, b in B) but for the
+        factor p(b in B | a). So each row draws a few candidates and takes one with a chance
+        proportional to that factor (sampling, importance resampling).
+        """
+        n_rows = len(drawn.codes)
+        n_tries = N_CANDIDATES if len(columns) > 1 else 1
+        numbers = _uniform(rng, (n_rows * n_tries, len(columns) + 1, 3)).to(drawn.codes.device)
+        trial = drawn.repeated(n_tries)
+        log_weight = torch.zeros(n_rows * n_tries, device=drawn.codes.device)
+        for number, j in enumerate(columns):
+            hidden = self.decoder.hidden(trial.embedded)
+            log_weight += self._draw_column(j, hidden, trial, numbers[:, number], allowed[j])
+            self._observe([j], trial)
+        chosen = inverse_cdf(log_weight.view(n_rows, n_tries), numbers[::n_tries, -1, 0])
+        drawn.take(trial, chosen + torch.arange(0, n_rows * n_tries, n_tries, device=chosen.device))
+
+    def _add_latent(self, noise: Tensor, drawn: _Drawn) -> None:
+        """Let the generator make a latent vector for each row, given what the row shows so far."""
+        condition = drawn.of_rows(drawn.embedded).expand(len(noise), -1)  # (b, h)
+        drawn.embedded = condition + self.decoder.latent(self.generator(noise, condition))
+        drawn.context = None
+
+    def _draw_column(
+        self,
+        j: int,
+        hidden: Tensor,
+        drawn: _Drawn,
+        numbers: Tensor,
+        allowed: Allowed | None = None,
+        rows: Tensor | slice = slice(None),
+    ) -> Tensor | float:
+        """Draw the code of column j, and the cell where its codes have alpha.
+
+        Returns the log probability of what is allowed, shape (b,), or 0 if everything is.
+        """
+        book, start = self.book, int(self.book.starts[j])
+        numbers = numbers[rows]
+        logits, log_mass = self._logits(j, hidden), 0.0
+        if allowed is not None:
+            logits = logits.log_softmax(dim=1) + self._log_mass(j, hidden, allowed)
+            log_mass = drawn.of_rows(logits.logsumexp(dim=1))
+        codes = inverse_cdf(logits, numbers[:, 0], drawn.context) + start
+        cells = places = None
         if j in book.fine:
             i = book.fine.index(j)
             inner = drawn.of_rows(hidden @ self.decoder.cell_in[i])  # (b, 32)
-            cells = inverse_cdf(self.decoder.cell_logits_of(inner, i, codes), numbers[:, 1])
-            drawn.cells[:, i] = cells.minimum(book.cells[codes] - 1)
+            cell_logits = self.decoder.cell_logits_of(inner, i, codes)
+            if allowed is not None:
+                cell_logits = cell_logits + allowed.log_share[codes - start]
+            cells = inverse_cdf(cell_logits, numbers[:, 1]).minimum(book.cells[codes] - 1)
+            if allowed is not None:
+                first, last = (part[codes - start, cells] for part in (allowed.first, allowed.last))
+                places = first + (last - first) * numbers[:, 2]
+        drawn.put(j, rows, codes, book.fine.index(j) if j in book.fine else None, cells, places)
+        return log_mass
+
+    def _log_mass(self, j: int, hidden: Tensor, allowed: Allowed) -> Tensor:
+        """Log probability that a code of column j is followed by a cell that is allowed, (m, k)."""
+        if not allowed.partial:
+            return allowed.log_mass
+        log_mass = allowed.log_mass.repeat(len(hidden), 1)
+        i, start = self.book.fine.index(j), int(self.book.starts[j])
+        inner = hidden @ self.decoder.cell_in[i]
+        for code in allowed.partial:
+            codes = torch.full((len(hidden),), start + code, device=hidden.device)
+            log_cells = self.decoder.cell_logits_of(inner, i, codes).log_softmax(dim=1)
+            log_mass[:, code] = (log_cells + allowed.log_share[code]).logsumexp(dim=1)
+        return log_mass
 
     def _logits(self, j: int, hidden: Tensor) -> Tensor:
         """Logits over the codes of column j, (m, h) -> (m, k)."""
@@ -155,17 +246,27 @@ class Sampler:
 
     def _observe(self, group: list[int], drawn: _Drawn) -> None:
         """Show the decoder the columns just drawn: split contexts that differ, add embeddings."""
-        book = self.book
+        if drawn.hidden is not None:
+            for j in group:
+                rows = drawn.pending([j])
+                drawn.embedded[rows] += self._shown(j, drawn, rows)
+            return
         first: Tensor | slice = slice(None)
         if drawn.context is not None:
             first = drawn.split(drawn.context, self._extended(drawn.context, group, drawn))
         for j in group:
-            codes = drawn.codes[first, j]
-            drawn.embedded = drawn.embedded + (self.code_table[codes] - self.hidden_table[j])
-            if j in book.fine:
-                i = book.fine.index(j)
-                row, scale = book.slopes(codes[:, None], drawn.cells[first, i : i + 1], [i])
-                drawn.embedded = drawn.embedded + self.slope_table[row[:, 0]] * scale
+            drawn.embedded = drawn.embedded + self._shown(j, drawn, first)
+
+    def _shown(self, j: int, drawn: _Drawn, rows: Tensor | slice) -> Tensor:
+        """What showing column j adds to the embedding of rows."""
+        book = self.book
+        codes = drawn.codes[rows, j]
+        added = self.code_table[codes] - self.hidden_table[j]
+        if j in book.fine:
+            i = book.fine.index(j)
+            row, scale = book.slopes(codes[:, None], drawn.cells[rows, i : i + 1], [i])
+            added = added + self.slope_table[row[:, 0]] * scale
+        return added
 
     def _extended(self, context: Tensor, group: list[int], drawn: _Drawn) -> Tensor:
         """Extend context numbers by what `group` has drawn, (b,): equal numbers, equal contexts."""
@@ -181,20 +282,67 @@ class Sampler:
 class _Drawn:
     """What a block has drawn so far: m distinct contexts, and each row's place among them.
 
-    Where `context` is None, every row has a context of its own, in order.
+    Where `context` is None, every row has a context of its own, in order. Where `hidden`, (b, g), is
+    not None, only those cells are to be drawn, different ones in each row.
     """
 
-    def __init__(
-        self, embedded: Tensor, context: Tensor | None, n_rows: int, n_spans: int, n_fine: int
-    ) -> None:
+    def __init__(self, embedded: Tensor, places: Tensor, n_spans: int) -> None:
+        n_rows, n_fine = places.shape
         self.embedded = embedded  # (m, h)
-        self.context = context  # (b,), in [0, m)
+        self.context: Tensor | None = torch.zeros(n_rows, dtype=torch.int64, device=embedded.device)
         self.codes = torch.zeros(n_rows, n_spans, dtype=torch.int64, device=embedded.device)
         self.cells = torch.zeros(n_rows, n_fine, dtype=torch.int64, device=embedded.device)
+        self.places = places  # (b, f), in [0, 1)
+        self.hidden: Tensor | None = None
 
     def of_rows(self, values: Tensor) -> Tensor:
         """Spread values of the contexts over the rows, (m, ...) -> (b, ...)."""
         return values if self.context is None else values[self.context]
+
+    def pending(self, group: list[int]) -> Tensor | slice:
+        """Rows in which a column of the group is to be drawn."""
+        if self.hidden is None:
+            return slice(None)
+        return torch.nonzero(self.hidden[:, group].any(dim=1)).flatten()
+
+    def put(
+        self,
+        j: int,
+        rows: Tensor | slice,
+        codes: Tensor,
+        i: int | None,
+        cells: Tensor | None,
+        places: Tensor | None,
+    ) -> None:
+        """Write the draws of column j, the i-th with alpha, for those rows that do not know it."""
+        if self.hidden is not None:
+            mine = self.hidden[rows, j]
+            rows, codes = rows[mine], codes[mine]
+            cells, places = (None if part is None else part[mine] for part in (cells, places))
+        self.codes[rows, j] = codes
+        if cells is not None:
+            self.cells[rows, i] = cells
+        if places is not None:
+            self.places[rows, i] = places
+
+    def repeated(self, times: int) -> _Drawn:
+        """Repeat each row, the repetitions side by side."""
+        places = self.places.repeat_interleave(times, dim=0)
+        other = _Drawn(self.embedded, places, self.codes.shape[1])
+        if self.context is None:
+            self.context = torch.arange(len(self.codes), device=self.codes.device)
+        other.context = self.context.repeat_interleave(times)
+        other.codes, other.cells = (part.repeat_interleave(times, dim=0) for part in (self.codes, self.cells))
+        return other
+
+    def take(self, trial: _Drawn, rows: Tensor) -> None:
+        """Become some rows of another draw."""
+        self.codes, self.cells, self.places = (
+            part[rows] for part in (trial.codes, trial.cells, trial.places)
+        )
+        self.embedded = trial.embedded
+        context = rows if trial.context is None else trial.context[rows]
+        self.split(context, context)
 
     def split(self, context: Tensor, key: Tensor) -> Tensor | slice:
         """Split the contexts by `key`, (b,); returns one row of each, or all rows if few are alike."""

@@ -1,15 +1,15 @@
 """What every synthesizer shares: the way from a frame to codes and back.
 
 ``fit`` reads the table, infers its schema, encodes it and hands codes to the
-subclass; ``sample`` takes codes from the subclass and decodes them. A subclass
-says only how codes are learned (`_learn`) and drawn (`_draw`), and how its learned
-state is written down (`_state`, `_restore`).
+subclass; ``sample`` takes codes from the subclass and decodes them, ``impute`` likewise. A
+subclass says only how codes are learned (`_learn`) and drawn (`_draw`), under conditions if there
+are any, and how its learned state is written down (`_state`, `_restore`).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,12 +20,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from synthgan.errors import ParameterError
 from synthgan.io import read_table
-from synthgan.layout import EncodedTable, Layout
-from synthgan.params import Interval, Rule, check_parameter, check_parameters
+from synthgan.layout import EncodedConditions, EncodedTable, Layout
+from synthgan.params import Choice, Instance, Interval, Rule, check_parameter, check_parameters
 from synthgan.schema import Schema
 from synthgan.seeding import RandomState, draw_seed, stream
 from synthgan.transforms import TableCodec
+from synthgan.transforms.conditions import NO_CONDITIONS, Conditions, gaps, given_cells, rules
 
 __all__ = ["BLOCK_ROWS", "BaseSynthesizer", "State", "drawn_in_blocks"]
 
@@ -81,13 +83,26 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         self.n_rows_ = len(frame)
         return self
 
-    def sample(self, n_samples: int = 1, *, random_state: RandomState = None) -> pd.DataFrame:
+    def sample(
+        self,
+        n_samples: int | None = None,
+        *,
+        conditions: Mapping[Any, Any] | pd.DataFrame | None = None,
+        random_state: RandomState = None,
+    ) -> pd.DataFrame:
         """Draw synthetic rows.
 
         Parameters
         ----------
-        n_samples : int >= 0
-            Number of rows; 0 gives an empty frame with all columns and dtypes.
+        n_samples : int >= 0, optional
+            Number of rows; 0 gives an empty frame with all columns and dtypes. By default 1, or
+            one for each row of a frame of conditions.
+        conditions : dict or DataFrame, optional
+            What every row must meet, exactly. A dict maps columns to a value, to a list of values,
+            to a range ``(low, high)`` of a numerical, datetime or timedelta column, both ends
+            included and either end None, or to None (also NaN, NaT) for the missing value. A
+            DataFrame gives cells of some columns, one row for each row out, in order; a missing
+            cell in it is given as missing. See `impute` for gaps.
         random_state : int, numpy generator or None
             The same int gives the same rows, and the first k rows of ``sample(n)``
             equal ``sample(k)``.
@@ -99,23 +114,102 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
+        ConditionError
+            If no row can meet the conditions: an unknown column or category, a number outside the
+            learned range, an empty range, values of another type.
         ParameterError
-            If `n_samples` is not an int >= 0.
+            If `n_samples` is not an int >= 0, or not the number of rows of `conditions`.
         sklearn.exceptions.NotFittedError
             If the model has not been fitted.
         """
         check_is_fitted(self)
-        return self._sample(n_samples, random_state, self._draw)
+        return self._sample(n_samples, conditions, random_state, self._draw)
 
     def _sample(
-        self, n_samples: int, random_state: RandomState, draw: Callable[[int, int], EncodedTable]
+        self,
+        n_samples: int | None,
+        conditions: Mapping[Any, Any] | pd.DataFrame | None,
+        random_state: RandomState,
+        draw: Callable[[int, int, EncodedConditions | None], EncodedTable],
     ) -> pd.DataFrame:
-        """Check the arguments, draw codes by ``draw(n_samples, seed)``, decode them."""
-        check_parameter(type(self).__name__ + ".sample", "n_samples", n_samples, (Interval(int, 0),))
+        """Check the arguments, draw codes by ``draw(n_samples, seed, conditions)``, decode them."""
+        read = self._read_conditions(conditions)
+        n_samples = self._count_rows(n_samples, read)
         seed = draw_seed(random_state)
         if n_samples == 0:
             return self.schema_.empty()
-        return self.codec_.inverse_transform(draw(int(n_samples), seed), seed)
+        encoded = None if conditions is None else read.encode(self.codec_)
+        return self.codec_.inverse_transform(draw(n_samples, seed, encoded), seed, read)
+
+    def _read_conditions(self, conditions: Mapping[Any, Any] | pd.DataFrame | None) -> Conditions:
+        """Read what `sample` was given."""
+        rule = (Choice((None,)), Instance((Mapping, pd.DataFrame), "a dict or a DataFrame"))
+        check_parameter(type(self).__name__ + ".sample", "conditions", conditions, rule)
+        if conditions is None:
+            return NO_CONDITIONS
+        if isinstance(conditions, pd.DataFrame):
+            return given_cells(conditions, self.codec_)
+        return rules(conditions, self.codec_)
+
+    def _count_rows(self, n_samples: int | None, conditions: Conditions) -> int:
+        """Say how many rows to draw."""
+        if n_samples is None:
+            return 1 if conditions.n_rows is None else conditions.n_rows
+        check_parameter(type(self).__name__ + ".sample", "n_samples", n_samples, (Interval(int, 0),))
+        if conditions.n_rows not in (None, n_samples):
+            raise ParameterError(
+                f"n_samples must be the number of rows of conditions, one row out for each row in. "
+                f"Got n_samples={n_samples} and conditions with {conditions.n_rows:,} rows. Leave n_samples out."
+            )
+        return int(n_samples)
+
+    def impute(
+        self, X: pd.DataFrame, *, random_state: RandomState = None, n_draws: int | None = None
+    ) -> pd.DataFrame | list[pd.DataFrame]:
+        """Fill the gaps of a table: draw every missing cell given the other cells of its row.
+
+        Parameters
+        ----------
+        X : DataFrame with the columns of the fitted table, in any order
+            Every missing cell is a gap. All other cells are kept as they are, also numbers and
+            categories that the model has not seen: the nearest number that it knows stands for the
+            one, the other tells it nothing.
+        random_state : int, numpy generator or None
+            The same int gives the same rows.
+        n_draws : int >= 1, optional
+            Draw so many times, independently (multiple imputation).
+
+        Returns
+        -------
+        DataFrame, or a list of `n_draws` of them
+            Rows and index of `X`; columns and dtypes of the fitted table. No cell is missing but in
+            columns of which the model has never seen a value.
+
+        Raises
+        ------
+        ConditionError
+            If a column holds values of another type than the fitted one.
+        DataError
+            If a column is missing or unknown.
+        ParameterError
+            If `n_draws` is not an int >= 1.
+        """
+        check_is_fitted(self)
+        rule = (Choice((None,)), Interval(int, 1))
+        check_parameter(type(self).__name__ + ".impute", "n_draws", n_draws, rule)
+        self.schema_.check_names(X)
+        seed = draw_seed(random_state)
+        conditions = gaps(X, self.codec_)
+        encoded = conditions.encode(self.codec_)
+        seeds = [seed, *(int(stream(seed, "impute", k).integers(2**62)) for k in range(1, n_draws or 1))]
+        filled = [self._fill(conditions, encoded, seed).set_axis(X.index) for seed in seeds]
+        return filled[0] if n_draws is None else filled
+
+    def _fill(self, conditions: Conditions, encoded: EncodedConditions, seed: int) -> pd.DataFrame:
+        n_rows = len(encoded.table)
+        if n_rows == 0:
+            return self.schema_.empty()
+        return self.codec_.inverse_transform(self._draw(n_rows, seed, encoded), seed, conditions)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file without pickle; see `synthgan.load`.
@@ -159,8 +253,8 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         """Learn from codes; sets ``name_`` attributes, and those only when all went well."""
 
     @abstractmethod
-    def _draw(self, n_samples: int, seed: int) -> EncodedTable:
-        """Draw `n_samples` encoded rows, in blocks; see `drawn_in_blocks`."""
+    def _draw(self, n_samples: int, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
+        """Draw `n_samples` encoded rows that meet the conditions, in blocks; see `drawn_in_blocks`."""
 
     @abstractmethod
     def _state(self) -> State:
@@ -175,20 +269,28 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
 
 def drawn_in_blocks(
-    draw: Callable[[int, np.random.Generator], EncodedTable], n_samples: int, seed: int
+    draw: Callable[[int, np.random.Generator, EncodedConditions | None], EncodedTable],
+    n_samples: int,
+    seed: int,
+    conditions: EncodedConditions | None = None,
 ) -> EncodedTable:
-    """Call ``draw(n_rows, rng)`` for each block of rows and join what it returns.
+    """Call ``draw(n_rows, rng, conditions)`` for each block of rows and join what it returns.
 
     Parameters
     ----------
-    draw : callable (int, numpy Generator) -> EncodedTable
+    draw : callable (int, numpy Generator, EncodedConditions or None) -> EncodedTable
         Draws one block.
     n_samples : int >= 1
         Rows wanted; the last block is drawn whole and cut.
     seed : int
         Block i uses the stream ``(seed, "sample", i)``.
+    conditions : EncodedConditions, optional
+        Those that differ from row to row are cut into blocks, and the last one is filled up.
     """
-    blocks = [draw(BLOCK_ROWS, stream(seed, "sample", block)) for block in range(-(-n_samples // BLOCK_ROWS))]
+    blocks = []
+    for block, start in enumerate(range(0, n_samples, BLOCK_ROWS)):
+        part = None if conditions is None else conditions.rows(np.arange(start, start + BLOCK_ROWS))
+        blocks.append(draw(BLOCK_ROWS, stream(seed, "sample", block), part))
     return EncodedTable(
         np.concatenate([block.codes for block in blocks])[:n_samples],
         np.concatenate([block.alphas for block in blocks])[:n_samples],

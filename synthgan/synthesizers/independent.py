@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthgan.errors import ModelFileError
-from synthgan.layout import ATOM, EncodedTable, Layout, Span
+from synthgan.layout import ATOM, CONTINUOUS, EncodedConditions, EncodedTable, Layout, Permitted, Span
 from synthgan.params import Choice, Instance, Rule
 from synthgan.seeding import RandomState
 from synthgan.synthesizers.base import BaseSynthesizer, State, drawn_in_blocks
 
 __all__ = ["IndependentSynthesizer"]
+
+N_CELLS = 16  # cells that the alpha of a mode is cut into where only a part of it is permitted
+_RARE = 1e-12  # frequency of what is permitted but was never seen
 
 
 class IndependentSynthesizer(BaseSynthesizer):
@@ -68,21 +71,52 @@ class IndependentSynthesizer(BaseSynthesizer):
         self.frequencies_ = [frequencies for frequencies, _ in learned]
         self.cells_ = [cells for _, cells in learned]
 
-    def _draw(self, n_samples: int, seed: int) -> EncodedTable:
-        return drawn_in_blocks(self._draw_block, n_samples, seed)
+    def _draw(self, n_samples: int, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
+        return drawn_in_blocks(self._draw_block, n_samples, seed, conditions)
 
-    def _draw_block(self, n_samples: int, rng: np.random.Generator) -> EncodedTable:
+    def _draw_block(
+        self, n_samples: int, rng: np.random.Generator, conditions: EncodedConditions | None
+    ) -> EncodedTable:
         spans = self.codec_.layout_.spans
         codes = np.zeros((n_samples, len(spans)), dtype=np.int32)
         alphas = np.zeros((n_samples, len(spans)))
-        for j, span in enumerate(spans):
-            codes[:, j] = rng.choice(span.n_codes, n_samples, p=self.frequencies_[j])
-            alphas[:, j] = np.where(span.n_levels[codes[:, j]] == ATOM, 0.0, rng.uniform(-1, 1, n_samples))
-            for code, shares in self.cells_[j].items():
-                members = codes[:, j] == code
-                cells = rng.choice(len(shares), int(members.sum()), p=shares)
-                alphas[members, j] = (cells + 0.5) / len(shares) * 2 - 1
+        permitted = {} if conditions is None else conditions.permitted
+        for j in range(len(spans)):
+            draw = self._draw_permitted if j in permitted else self._draw_column
+            codes[:, j], alphas[:, j] = draw(j, n_samples, rng, permitted.get(j))
+        if conditions is not None:
+            codes = np.where(conditions.known, conditions.table.codes, codes)
+            alphas = np.where(conditions.known, conditions.table.alphas, alphas)
         return EncodedTable(codes, alphas)
+
+    def _draw_column(
+        self, j: int, n_samples: int, rng: np.random.Generator, _: Permitted | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        span = self.codec_.layout_.spans[j]
+        codes = rng.choice(span.n_codes, n_samples, p=self.frequencies_[j])
+        alphas = np.where(span.n_levels[codes] == ATOM, 0.0, rng.uniform(-1, 1, n_samples))
+        for code, shares in self.cells_[j].items():
+            members = codes == code
+            cells = rng.choice(len(shares), int(members.sum()), p=shares)
+            alphas[members] = (cells + 0.5) / len(shares) * 2 - 1
+        return codes, alphas
+
+    def _draw_permitted(
+        self, j: int, n_samples: int, rng: np.random.Generator, permitted: Permitted
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Draw among the cells that are permitted, each by its frequency times the share permitted."""
+        span = self.codec_.layout_.spans[j]
+        n_cells = np.where(span.n_levels == CONTINUOUS, N_CELLS, span.n_levels)
+        share, first, last = permitted.by_cell(n_cells, span.n_levels > ATOM)  # (k, c)
+        inside = np.where(np.arange(share.shape[1]) < n_cells[:, None], 1 / n_cells[:, None], 0.0)
+        for code, shares in self.cells_[j].items():
+            inside[code, : len(shares)] = shares
+        weight = (self.frequencies_[j][:, None] + _RARE) * (inside + _RARE) * share
+        drawn = rng.choice(weight.size, n_samples, p=weight.ravel() / weight.sum())
+        codes, cells = np.divmod(drawn, share.shape[1])
+        low, high = first[codes, cells], last[codes, cells]
+        alphas = (cells + low + (high - low) * rng.random(n_samples)) / n_cells[codes] * 2 - 1
+        return codes, np.where(span.n_levels[codes] == ATOM, 0.0, alphas)
 
     def _state(self) -> State:
         arrays = {f"{j}.frequencies": values for j, values in enumerate(self.frequencies_)}

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from synthgan.errors import ModelFileError, ParameterError
+from synthgan.gan.conditions import Allowed, Given
 from synthgan.gan.model import Architecture, LatentGAN
 from synthgan.gan.training import AutoencoderPlan, GANPlan, Loss
-from synthgan.layout import EncodedTable, Layout
+from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter
 from synthgan.seeding import RandomState
 from synthgan.synthesizers.base import BaseSynthesizer, State, drawn_in_blocks
@@ -219,14 +220,26 @@ class TabularGAN(BaseSynthesizer):
     }
 
     def sample(
-        self, n_samples: int = 1, *, random_state: RandomState = None, n_passes: int | None = None
+        self,
+        n_samples: int | None = None,
+        *,
+        conditions: Mapping[Any, Any] | pd.DataFrame | None = None,
+        random_state: RandomState = None,
+        n_passes: int | None = None,
     ) -> pd.DataFrame:
         """Draw synthetic rows.
 
         Parameters
         ----------
-        n_samples : int >= 0
-            Number of rows; 0 gives an empty frame with all columns and dtypes.
+        n_samples : int >= 0, optional
+            Number of rows; 0 gives an empty frame with all columns and dtypes. By default 1, or
+            one for each row of a frame of conditions.
+        conditions : dict or DataFrame, optional
+            What every row must meet, exactly. A dict maps columns to a value, to a list of values,
+            to a range ``(low, high)`` of a numerical, datetime or timedelta column, both ends
+            included and either end None, or to None (also NaN, NaT) for the missing value. A
+            DataFrame gives cells of some columns, one row for each row out, in order; a missing
+            cell in it is given as missing. See `impute` for gaps.
         random_state : int, numpy generator or None
             The same int gives the same rows, and the first k rows of ``sample(n)`` equal
             ``sample(k)``.
@@ -234,7 +247,8 @@ class TabularGAN(BaseSynthesizer):
             Passes of the decoder, instead of the constructor's. 1: all columns at once from one
             forward pass of the generator. As many as columns, or more: one column a pass, each
             given all before, without the generator. Between: groups of columns, given the
-            generator's latent vector and the groups before.
+            generator's latent vector and the groups before. Columns with conditions come before
+            and do not count.
 
         Returns
         -------
@@ -243,16 +257,25 @@ class TabularGAN(BaseSynthesizer):
 
         Raises
         ------
+        ConditionError
+            If no row can meet the conditions: an unknown column or category, a number outside the
+            learned range, an empty range, values of another type.
         ParameterError
-            If a parameter is out of its range.
+            If a parameter is out of its range, or `n_samples` not the number of rows of `conditions`.
         sklearn.exceptions.NotFittedError
             If the model has not been fitted.
+
+        Examples
+        --------
+        >>> model.sample(500, conditions={"income": ">50K", "age": (30, 40)})     # doctest: +SKIP
+        >>> model.sample(conditions=pd.DataFrame({"sex": ["Female", "Male"]}))    # doctest: +SKIP
         """
         check_is_fitted(self)
         if n_passes is None:
             n_passes = self.n_passes
         check_parameter("TabularGAN.sample", "n_passes", n_passes, self._parameter_rules["n_passes"])
-        return self._sample(n_samples, random_state, partial(self._draw, n_passes=n_passes))
+        draw = partial(self._draw_in, n_passes)
+        return self._sample(n_samples, conditions, random_state, draw)
 
     def _learn(self, encoded: EncodedTable, layout: Layout, seed: int) -> None:
         autoencoder, gan = self._plans(len(encoded))
@@ -261,13 +284,21 @@ class TabularGAN(BaseSynthesizer):
         self.history_ = pd.DataFrame(history)
         self.model_ = model.eval()
 
-    def _draw(self, n_samples: int, seed: int, n_passes: int | None = None) -> EncodedTable:
-        sampler = self.model_.sampler(n_passes)
+    def _draw(self, n_samples: int, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
+        return self._draw_in(self.n_passes, n_samples, seed, conditions)
 
-        def draw(n_rows: int, rng: np.random.Generator) -> EncodedTable:
-            return self.model_.book.encoded(*sampler.draw(n_rows, rng))
+    def _draw_in(
+        self, n_passes: int | None, n_samples: int, seed: int, conditions: EncodedConditions | None
+    ) -> EncodedTable:
+        sampler, book = self.model_.sampler(n_passes), self.model_.book
+        permitted = {} if conditions is None else conditions.permitted
+        allowed = {j: Allowed.of(book, j, part) for j, part in permitted.items()}
 
-        return drawn_in_blocks(draw, n_samples, seed)
+        def draw(n_rows: int, rng: np.random.Generator, part: EncodedConditions | None) -> EncodedTable:
+            given = None if part is None else Given.of(book, part, allowed)
+            return book.encoded(*sampler.draw(n_rows, rng, given))
+
+        return drawn_in_blocks(draw, n_samples, seed, conditions)
 
     def _architecture(self) -> Architecture:
         return Architecture(

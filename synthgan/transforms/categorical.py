@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from synthgan.dtypes import Array, levels_array, object_keys, take, values_to_json
 from synthgan.errors import DataError
-from synthgan.layout import ATOM
+from synthgan.layout import ATOM, Permitted
 from synthgan.schema import Column
 from synthgan.transforms.ordering import Context, alike_order
 
@@ -134,12 +135,47 @@ class CategoricalCodec:
                 f"Column {self.column.name!r} has {int(missing.sum()):,} missing values, "
                 "but had none when the model was fitted. Fill them."
             )
+        return self.encode_levels(level)
+
+    def encode_levels(self, level: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Encode positions among the levels; -1 is the missing value."""
         code_of_level = np.repeat(np.arange(len(self.sizes_)), self.sizes_)
         size_of_level = np.repeat(self.sizes_, self.sizes_)
         member = np.arange(len(code_of_level)) - np.repeat(self._starts, self.sizes_)
         cell = np.where(size_of_level > 1, (2 * member + 1) / size_of_level - 1, 0.0)
         codes = np.append(code_of_level, len(self.sizes_))[level]
         return codes, np.append(cell, 0.0)[level]
+
+    def permit(self, level: NDArray[np.int64]) -> Permitted:
+        """Say which codes and alphas decode to one of these levels; -1 is the missing value."""
+        codes, alphas = self.encode_levels(level)
+        return Permitted(codes, alphas, alphas)
+
+    def find(self, values: Iterable[object]) -> NDArray[np.int64]:
+        """Return the position of each object among the levels; -1 if unknown, missing ones included.
+
+        Equal objects of the same type match first, then those that are merely equal, as 1 and 1.0,
+        but never a truth value and a number.
+        """
+        exact, equal = self._index
+        found = []
+        for value in values:
+            plain = value.item() if isinstance(value, np.generic) else value
+            at = exact.get((type(value).__name__, repr(value)), -1)
+            if at < 0 and isinstance(plain, Hashable):
+                at = equal.get((isinstance(plain, bool), plain), -1)
+            found.append(at)
+        return np.array(found, dtype=np.int64)
+
+    @property
+    def _index(self) -> tuple[dict[tuple[str, str], int], dict[tuple[bool, Hashable], int]]:
+        """Positions of the levels by type and text, and by value."""
+        exact, equal = {}, {}
+        for at, level in reversed(list(enumerate(self.levels_))):
+            plain = level.item() if isinstance(level, np.generic) else level
+            exact[type(level).__name__, repr(level)] = at
+            equal[isinstance(plain, bool), plain] = at
+        return exact, equal
 
     def _find(self, series: pd.Series[Any]) -> NDArray[np.int64]:
         """Return the position of each value among the levels; -1 if missing or unknown."""

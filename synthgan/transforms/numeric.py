@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from synthgan.dtypes import Array, Dtype, from_numbers, to_numbers
 from synthgan.errors import DataError
-from synthgan.layout import ATOM, CONTINUOUS
+from synthgan.layout import ATOM, CONTINUOUS, Permitted
 from synthgan.schema import Column
 from synthgan.seeding import stream
 from synthgan.transforms.gaussian import GaussianCodes, fit_gaussian_codes
@@ -121,13 +122,7 @@ class NumericCodec:
                     f"Column {self.column.name!r} had no observed value when the model was fitted."
                 )
             return np.zeros(len(values), dtype=np.int64), np.zeros(len(values))
-        x = self.grid_.index(values)
-        if isinstance(self.codes_, GaussianCodes):
-            codes, alphas = self.codes_.encode(x, stream(self.seed, "posterior"))
-        else:
-            codes, alphas = self.codes_.encode(x)
-        codes[missing], alphas[missing] = len(self.codes_), 0.0
-        return codes, alphas
+        return self.encode_numbers(values, missing)
 
     def decode(
         self, codes: NDArray[Any], alphas: NDArray[np.float64]
@@ -139,6 +134,118 @@ class NumericCodec:
         index = self.codes_.decode(np.minimum(codes, len(self.codes_) - 1), alphas)
         return self._round(self.grid_.value(index)), missing
 
+    def encode_numbers(
+        self, values: NDArray[Any], missing: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Encode plain numbers, those outside the fitted range as its bounds."""
+        if self.grid_ is None or self.codes_ is None:
+            return np.zeros(len(values), dtype=np.int64), np.zeros(len(values))
+        x = self.grid_.index(values)
+        if isinstance(self.codes_, GaussianCodes):
+            codes, alphas = self.codes_.encode(x, stream(self.seed, "posterior"))
+        else:
+            codes, alphas = self.codes_.encode(x)
+        codes[missing], alphas[missing] = len(self.codes_), 0.0
+        return codes, alphas
+
+    @property
+    def bounds(self) -> tuple[Any, Any]:
+        """Lowest and highest number of the fitted column, as Python numbers; it has at least one."""
+        return tuple(self._at(end).item() for end in self._ends)
+
+    @property
+    def _ends(self) -> tuple[Any, Any]:
+        grid = self.grid_
+        assert grid is not None
+        if isinstance(grid, IntegerGrid):
+            return np.uint64(0), np.uint64(grid.top)
+        return np.float64(grid.low) * grid.scale, np.float64(grid.high) * grid.scale
+
+    def _at(self, coordinate: Any) -> Any:
+        """Return the plain number at a coordinate, as the column stores it."""
+        assert self.grid_ is not None
+        return self._round(self.grid_.value(np.array([coordinate])))[0]
+
+    def inward(self, low: Any, high: Any) -> tuple[Any, Any] | None:
+        """Return the lowest and the highest number in [low, high] that the column can hold, or None.
+
+        Parameters
+        ----------
+        low, high : int, float or Fraction
+            Compared exactly; infinite where open.
+        """
+        least, most = self.bounds
+        low, high = max(low, least), min(high, most)
+        if low > high:
+            return None
+        if isinstance(self.grid_, IntegerGrid):
+            n_points = self.grid_.top + 1
+            first = _first(n_points, lambda i: self._at(np.uint64(i)).item() >= low)
+            last = _first(n_points, lambda i: self._at(np.uint64(i)).item() > high) - 1
+            return (self._at(np.uint64(first)), self._at(np.uint64(last))) if first <= last else None
+        dtype = _precision(self.column.dtype)
+        first, last = dtype(float(low)), dtype(float(high))
+        first = first if float(first) >= low else np.nextafter(first, dtype(np.inf))
+        last = last if float(last) <= high else np.nextafter(last, dtype(-np.inf))
+        return (np.float64(first), np.float64(last)) if first <= last else None
+
+    def permit(self, low: NDArray[Any], high: NDArray[Any], missing: bool) -> Permitted:
+        """Say which codes and alphas decode to numbers in any of the intervals [low, high].
+
+        Where none does, because an interval lies in a gap between atoms, the nearest code stands
+        for it: the number itself is set to the interval afterwards, see `into`.
+
+        Parameters
+        ----------
+        low, high : arrays of shape (n_intervals,)
+            Plain numbers within the bounds, low <= high.
+        missing : bool
+            Whether the missing value is permitted too.
+        """
+        parts = [self._permit_one(low[k : k + 1], high[k : k + 1]) for k in range(len(low))]
+        codes, first, last = (np.concatenate(part) for part in zip(*parts, strict=True))
+        if missing:
+            codes, first, last = (
+                np.append(codes, len(self.n_levels_) - 1),
+                np.append(first, 0),
+                np.append(last, 0),
+            )
+        return Permitted(codes, first, last)
+
+    def _permit_one(
+        self, low: NDArray[Any], high: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return codes and bounds of alpha for one interval."""
+        assert self.grid_ is not None
+        assert self.codes_ is not None
+        x_low, x_high = self.grid_.index(low), self.grid_.index(high)
+        codes = np.arange(len(self.codes_))
+        ends = np.full(len(codes), 1.0)
+        codes = codes[(self._coordinates(codes, -ends) <= x_high) & (self._coordinates(codes, ends) >= x_low)]
+        if len(codes) == 0:
+            codes, alphas = self.encode_numbers(low, np.zeros(1, dtype=bool))
+            return codes, alphas, alphas
+        first = self._bisect(codes, lambda x: x >= x_low)
+        last = self._bisect(codes, lambda x: x > x_high)
+        middle = (first + last) / 2
+        return codes, np.minimum(first, middle), np.maximum(last, middle)
+
+    def _coordinates(self, codes: NDArray[np.int64], alphas: NDArray[np.float64]) -> NDArray[Any]:
+        assert self.codes_ is not None
+        return self.codes_.decode(codes, alphas)
+
+    def _bisect(
+        self, codes: NDArray[np.int64], is_beyond: Callable[[NDArray[Any]], NDArray[np.bool_]]
+    ) -> NDArray[np.float64]:
+        """Return the alpha of each code from which on its coordinate is beyond, 1 if it never is."""
+        inside, beyond = np.full(len(codes), -1.0), np.full(len(codes), 1.0)
+        beyond[is_beyond(self._coordinates(codes, inside))] = -1.0
+        for _ in range(54):
+            middle = (inside + beyond) / 2
+            is_met = is_beyond(self._coordinates(codes, middle))
+            inside, beyond = np.where(is_met, inside, middle), np.where(is_met, middle, beyond)
+        return beyond
+
     def inverse_transform(self, codes: NDArray[Any], alphas: NDArray[np.float64]) -> Array:
         """Decode to an array of the column's dtype."""
         return from_numbers(*self.decode(codes, alphas), self.column.dtype)
@@ -146,6 +253,12 @@ class NumericCodec:
     def snap(self, values: NDArray[Any]) -> NDArray[Any]:
         """Move plain numbers to the nearest ones that the column can hold."""
         return values if self.grid_ is None else self._round(self.grid_.value(self.grid_.index(values)))
+
+    def stored(self, value: Any) -> Any:
+        """Return floats as the column stores them, which may be less precise."""
+        with np.errstate(over="ignore"):
+            rounded = _precision(self.column.dtype)(value)
+        return float(rounded) if np.ndim(value) == 0 else rounded.astype(np.float64)
 
     def _round(self, values: NDArray[Any]) -> NDArray[Any]:
         """Round floats to the precision of the column, so that they are compared as they will be stored."""
@@ -184,3 +297,16 @@ def _precision(dtype: Dtype) -> type[np.floating[Any]]:
     plain = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", np.dtype("float64"))
     narrow: dict[str, type[np.floating[Any]]] = {"float16": np.float16, "float32": np.float32}
     return narrow.get(plain.name, np.float64)
+
+
+def _first(n: int, is_met: Callable[[int], bool]) -> int:
+    """Return the first of 0, 1, ..., n - 1 that meets a condition that all after it meet too, or n.
+
+    >>> _first(100, lambda i: i * i >= 50)
+    8
+    """
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_met(middle) else (middle + 1, high)
+    return low

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from synthgan.layout import ATOM, EncodedTable, Layout, Span
 from synthgan.params import Choice, Interval, Rule, check_parameters
 from synthgan.schema import Column, Schema, table
 from synthgan.transforms.categorical import MAX_ATOMS, CategoricalCodec
+from synthgan.transforms.conditions import NO_CONDITIONS, Conditions
 from synthgan.transforms.generated import ConstantCodec, IdentifierCodec
 from synthgan.transforms.numeric import NumericCodec
 from synthgan.transforms.relations import find_relations, sample_rows
@@ -163,7 +164,7 @@ class TableCodec:
         for name in self.relations_:
             codec: Any = self.codecs_[name]
             codes, alphas = codec.transform(data[name])
-            self._mark_relations(codec, data, codes, alphas)
+            self.mark_relations(codec, _numbers_of(data), codes, alphas)
             codec.fit(data[name], repeats=codes >= len(codec.n_levels_))
 
     def _is_loose(self, column: Column, series: pd.Series[Any]) -> NDArray[np.bool_]:
@@ -196,25 +197,35 @@ class TableCodec:
         for j, name in enumerate(self.layout_.columns):
             codec: Any = self.codecs_[name]
             code, alpha = codec.transform(data[name])
-            if name in self.relations_:
-                self._mark_relations(codec, data, code, alpha)
+            self.mark_relations(codec, _numbers_of(data), code, alpha)
             codes[:, j], alphas[:, j] = code, alpha
         return EncodedTable(codes, alphas)
 
-    def _mark_relations(
-        self, codec: NumericCodec, data: _Data, codes: NDArray[Any], alphas: NDArray[np.float64]
+    def mark_relations(
+        self,
+        codec: Any,
+        numbers: Callable[[Hashable, NDArray[np.int64]], tuple[NDArray[Any], NDArray[np.bool_]]],
+        codes: NDArray[Any],
+        alphas: NDArray[np.float64],
     ) -> None:
-        """Overwrite the code of rows that repeat another column's value, in place."""
+        """Overwrite the code of rows that repeat another column's value, in place.
+
+        ``numbers(name, rows)`` returns plain numbers of a column, and where they are missing.
+        """
         name, n_levels = codec.column.name, codec.n_levels_
+        if name not in self.relations_:
+            return
         rows = np.flatnonzero(n_levels[codes] != ATOM)
-        own, _ = to_numbers(data[name].iloc[rows])
+        own, _ = numbers(name, rows)
         for r, other in enumerate(self.relations_[name]):
-            values, missing = to_numbers(data[other].iloc[rows])
+            values, missing = numbers(other, rows)
             same = (values == own) & ~missing
             codes[rows[same]], alphas[rows[same]] = len(n_levels) + r, 0.0
             rows, own = rows[~same], own[~same]
 
-    def inverse_transform(self, encoded: EncodedTable, seed: int = 0) -> pd.DataFrame:
+    def inverse_transform(
+        self, encoded: EncodedTable, seed: int = 0, conditions: Conditions = NO_CONDITIONS
+    ) -> pd.DataFrame:
         """Decode to a table with exactly the columns and dtypes of the schema.
 
         Any codes and alphas have a decoding: codes are clipped into their span, alphas
@@ -225,6 +236,8 @@ class TableCodec:
         encoded : EncodedTable
         seed : int
             Source of the identifiers.
+        conditions : Conditions, optional
+            Met exactly if the codes are those that `Conditions.encode` permits.
         """
         n_rows = len(encoded)
         plain: dict[Hashable, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
@@ -234,14 +247,15 @@ class TableCodec:
             codes = np.clip(encoded.codes[:, j], 0, span.n_codes - 1).astype(np.int64)
             alphas = np.clip(np.nan_to_num(encoded.alphas[:, j], nan=0.0), -1.0, 1.0)
             if isinstance(codec, NumericCodec):
-                plain[span.column] = self._decode_numbers(codec, codes, alphas, plain)
+                numbers = self._decode_numbers(codec, codes, alphas, plain)
+                plain[span.column] = conditions.set_numbers(span.column, *numbers)
                 decoded[span.column] = from_numbers(*plain[span.column], codec.column.dtype)
             else:
-                decoded[span.column] = codec.inverse_transform(codes, alphas)
+                decoded[span.column] = conditions.paste(span.column, codec.inverse_transform(codes, alphas))
         for column in self.schema:
             codec = self._codec(column)
             if isinstance(codec, ConstantCodec):
-                decoded[column.name] = codec.generate(n_rows)
+                decoded[column.name] = conditions.paste(column.name, codec.generate(n_rows))
             elif isinstance(codec, IdentifierCodec):
                 decoded[column.name] = codec.generate(n_rows, seed)
         return table([decoded[name] for name in self.schema.names], self.schema.names, n_rows)
@@ -311,6 +325,12 @@ class TableCodec:
         if column.kind in _NUMERIC:
             return NumericCodec.from_dict(column, data, self.modes, self.random_state)
         return CategoricalCodec.from_dict(column, data)
+
+
+def _numbers_of(
+    data: _Data,
+) -> Callable[[Hashable, NDArray[np.int64]], tuple[NDArray[Any], NDArray[np.bool_]]]:
+    return lambda name, rows: to_numbers(data[name].iloc[rows])
 
 
 def _meaning(column: Column, plain_kind: str) -> tuple[str, str]:

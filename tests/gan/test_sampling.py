@@ -131,10 +131,8 @@ def test_the_embedding_grown_column_by_column_is_that_of_the_decoder(n_rows):
     rows = made.book.rows(random_table(MIXED, n_rows))
     drawn = _Drawn(
         made.decoder.embed.hidden.detach().sum(dim=0, keepdim=True),
-        torch.zeros(n_rows, dtype=torch.int64),
-        n_rows,
+        torch.zeros(n_rows, len(made.book.fine)),
         len(MIXED),
-        len(made.book.fine),
     )
     drawn.codes, drawn.cells = rows.codes, rows.cells
     observed = torch.zeros(n_rows, len(MIXED), dtype=torch.bool)

@@ -241,7 +241,7 @@ def test_identifiers_are_made_up_and_unique(fitted, real):
     assert not set(synthetic["id"]) & set(real["id"])
 
 
-@pytest.mark.parametrize("bad", [-1, 1.5, "3", None, True])
+@pytest.mark.parametrize("bad", [-1, 1.5, "3", True])
 def test_a_bad_number_of_rows_is_refused(fitted, bad):
     with pytest.raises(ParameterError, match="'n_samples' parameter"):
         fitted.sample(bad)
