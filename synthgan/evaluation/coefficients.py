@@ -121,7 +121,7 @@ def correlation_ratio(groups: NDArray[np.integer], values: NDArray[np.float64]) 
     n, k = len(values), np.count_nonzero(size)
     if k < 2 or k == n:
         return float("nan")
-    around = (values * values).sum() - values.sum() ** 2 / n
+    around = values @ values - values.sum() ** 2 / n
     if around <= 1e-12 * n:
         return float("nan")
     between = (total[size > 0] ** 2 / size[size > 0]).sum() - values.sum() ** 2 / n
