@@ -22,7 +22,6 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from synthgan.evaluation.features import MAX_CATEGORIES, standardised
@@ -78,6 +77,11 @@ class Predictor:
     classes: NDArray[np.integer]
     predict: Callable[[CodedTable], NDArray[np.float64]]
 
+    def of_class(self, predicted: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+        """Take the probabilities of one class; 0 for one that it did not learn."""
+        place = np.flatnonzero(self.classes == k)
+        return predicted[:, place[0]] if len(place) else np.zeros(len(predicted))
+
 
 def train_model(
     model: str, table: CodedTable, task: Task, seed: int = 0, *, balanced: bool = False
@@ -120,8 +124,8 @@ def train_model(
     encode, categorical = _encoder(model, table, task)
     estimator = _estimator(model, task, categorical, len(table), seed, balanced)
     truth, restore = _scaled(table.numbers(task.target)) if regression else (table.column(task.target), None)
-    with warnings.catch_warnings():  # labels of pure noise leave little to converge to
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings():  # noise leaves little to converge to; few rows may be mostly classes
+        warnings.simplefilter("ignore", UserWarning)
         estimator.fit(encode(table), truth)
     if restore is not None:
         return Predictor(np.empty(0, dtype=int), lambda rows: restore(estimator.predict(encode(rows))))

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.metrics import f1_score
 
 from synthgan.evaluation.intervals import Z95, Estimate
 from synthgan.evaluation.learners import MAX_CLASSES, MODELS, Predictor, Task, train_model
@@ -154,7 +153,7 @@ def r2_parts(truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> Scor
     """
     scale = max(float(np.abs(truth).max(initial=0)), np.finfo(float).tiny)
     with np.errstate(over="ignore"):  # a prediction may be of another order: cut where squares are finite
-        error = truth / scale - np.clip(predicted / scale, -1e100, 1e100)
+        error = truth / scale - np.clip(predicted / scale, -1e60, 1e60)
     distance = truth / scale - (truth / scale).mean() if len(truth) else truth
     total = float((distance**2).sum())
     if not total > 0:
@@ -196,15 +195,9 @@ def score_rows(predictor: Predictor, predicted: NDArray[np.float64], test: Coded
         several = classes[(counts[classes] > 1) & (counts[classes] < len(test) - 1)]
         commonest = several[np.argsort(-counts[several], kind="stable")][:MAX_CLASSES]
         classes = commonest if len(commonest) else classes
-    scores = [auc_parts(truth == k, _probability(predictor, predicted, k)) for k in classes.tolist()]
+    scores = [auc_parts(truth == k, predictor.of_class(predicted, k)) for k in classes.tolist()]
     value = float(np.mean([score.value for score in scores]))
     return Score(value, np.mean([score.parts for score in scores], axis=0))
-
-
-def _probability(predictor: Predictor, predicted: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """Take the predictions of one class; one never seen has probability 0."""
-    place = np.flatnonzero(predictor.classes == k)
-    return predicted[:, place[0]] if len(place) else np.zeros(len(predicted))
 
 
 def holdout_score(
@@ -430,8 +423,12 @@ def _second_score(
         return scale * float(np.sqrt((errors**2).mean())) * _seconds(test, task)
     truth = test.column(task.target)
     labels = [rare] if task.name == "binary" else np.unique(truth)
-    guess = predictor.classes[predicted.argmax(axis=1)]
-    return float(f1_score(truth, guess, labels=labels, average="macro", zero_division=0.0))
+    guess, n = predictor.classes[predicted.argmax(axis=1)], len(test.domain.levels[task.target])
+    hits, either = (
+        np.bincount(truth[truth == guess], minlength=n),
+        np.bincount(truth, minlength=n) + np.bincount(guess, minlength=n),
+    )
+    return float((2 * hits[labels] / np.maximum(either[labels], 1)).mean())
 
 
 def _seconds(table: CodedTable, task: Task) -> float:
