@@ -168,7 +168,8 @@ def pmse_ratio(real: CodedTable, synthetic: CodedTable, seed: int = 0) -> Estima
     References
     ----------
     Snoke, Raab, Nowok, Dibben and Slavkovic (2018), "General and specific
-    utility measures for synthetic data", section 3.1 and appendix.
+    utility measures for synthetic data"; the null of independent draws follows
+    from the chi-squared law of the fitted coefficients.
     """
     both = _pooled(synthetic.stacked_on(real))
     truth = np.arange(len(both)) >= len(real)
@@ -249,7 +250,13 @@ def _engine_module(engine: str) -> Any:
 
 
 def _ranked(features: NDArray[np.float64], columns: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Replace values by their places among the distinct ones; NaN stays."""
+    """Replace values by their places among the distinct ones; NaN stays.
+
+    >>> _ranked(np.array([[9.0, 9.0], [5.0, 5.0], [np.nan, 5.0]]), np.array([True, False]))
+    array([[ 1.,  9.],
+           [ 0.,  5.],
+           [nan,  5.]])
+    """
     ranked = features.copy()
     for k in np.flatnonzero(columns):
         there = ~np.isnan(features[:, k])

@@ -97,9 +97,9 @@ def test_corruption_makes_telling_apart_easier(adult):
 
 @BOTH
 def test_fewer_scored_folds_widen_the_interval_and_keep_the_auc(c2st):
-    tables = code_tables(normal(2000, 0), normal(2000, 1, 1.0))
+    tables = code_tables(normal(1000, 0), normal(1000, 1, 1.0))
     whole, part = c2st(*tables), c2st(*tables, n_scored=2)
-    assert part.value == pytest.approx(whole.value, abs=0.03)
+    assert part.value == pytest.approx(whole.value, abs=0.04)
     assert part.value != whole.value
     assert (part.high - part.low) / (whole.high - whole.low) == pytest.approx(np.sqrt(5 / 2), rel=0.1)
     assert c2st(*tables, n_scored=5) == whole
@@ -132,10 +132,10 @@ def test_an_engine_that_is_not_there_says_how_to_get_it(monkeypatch, name):
 
 def test_every_engine_finds_the_law_of_a_shift(engine):
     tables = code_tables(normal(3000, 0), normal(3000, 1, 1.0))
-    found = c2st_boosting(*tables, engine=engine)
-    assert found.value == pytest.approx(0.76, abs=0.03)
-    assert c2st_boosting(*tables, engine=engine) == found
-    assert engine == "hist" or found != c2st_boosting(*tables)
+    found = c2st_boosting(*tables, engine=engine, n_scored=1)
+    assert found.value == pytest.approx(0.76, abs=0.04)
+    assert c2st_boosting(*tables, engine=engine, n_scored=1) == found
+    assert engine == "hist" or found != c2st_boosting(*tables, n_scored=1)
 
 
 def test_every_engine_sees_independent_columns(engine, adult):
