@@ -20,6 +20,7 @@ from synthgan.errors import DataError
 from synthgan.scalars import scalar_from_json, scalar_to_json
 
 __all__ = [
+    "NANOSECONDS",
     "Array",
     "Dtype",
     "dtype_from_json",
@@ -29,6 +30,8 @@ __all__ = [
     "natural_kind",
     "object_keys",
     "take",
+    "time_unit",
+    "time_zone",
     "to_numbers",
     "values_to_json",
 ]
@@ -250,6 +253,29 @@ def take(levels: Array, codes: NDArray[np.integer[Any]], missing: object) -> Arr
         return levels.take(codes)
     filled: Array = pd.api.extensions.take(levels, codes, allow_fill=True)
     return filled
+
+
+NANOSECONDS = {"D": 86_400 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+"""Length of each unit of time."""
+
+
+def time_unit(dtype: Dtype) -> str:
+    """Name the unit in which a column of times counts its ticks.
+
+    >>> time_unit(pd.ArrowDtype(pa.date32())), time_unit(np.dtype("m8[ms]"))
+    ('D', 'ms')
+    """
+    if isinstance(dtype, pd.ArrowDtype):
+        arrow = dtype.pyarrow_dtype
+        return {pa.date32(): "D", pa.date64(): "ms"}.get(arrow) or str(arrow.unit)
+    return str(dtype.unit) if isinstance(dtype, pd.DatetimeTZDtype) else np.datetime_data(dtype)[0]
+
+
+def time_zone(dtype: Dtype) -> Any:
+    """Return the time zone of a dtype, or None."""
+    if isinstance(dtype, pd.ArrowDtype):
+        return getattr(dtype.pyarrow_dtype, "tz", None)
+    return getattr(dtype, "tz", None)
 
 
 def object_keys(series: pd.Series[Any]) -> pd.Series[Any]:

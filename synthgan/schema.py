@@ -21,7 +21,7 @@ from synthgan.dtypes import Dtype, dtype_from_json, dtype_to_json, natural_kind,
 from synthgan.errors import DataError, listing, suggestion
 from synthgan.scalars import is_supported, scalar_from_json, scalar_to_json
 
-__all__ = ["KINDS", "Column", "Schema"]
+__all__ = ["KINDS", "Column", "Schema", "check_column_names"]
 
 KINDS = ("numerical", "categorical", "boolean", "datetime", "timedelta", "identifier", "constant")
 FORMAT_VERSION = 1
@@ -176,7 +176,7 @@ class Schema:
         """Raise `DataError` unless the frame has the columns of the schema, in any order."""
         if not isinstance(frame, pd.DataFrame):
             raise DataError(f"X must be a pandas DataFrame. Got {type(frame).__name__}.")
-        _check_names(frame)
+        check_column_names(frame)
         present, known = set(frame.columns), set(self.names)
         lacking = [name for name in self.names if name not in present]
         extra = [name for name in frame.columns if name not in known]
@@ -249,14 +249,14 @@ def _check_shape(frame: pd.DataFrame) -> None:
     """Refuse what is no table with rows, columns and distinct names."""
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"X must be a pandas DataFrame. Got {type(frame).__name__}.")
-    _check_names(frame)
+    check_column_names(frame)
     if frame.shape[1] == 0:
         raise DataError("X must have at least one column. Got a table without columns.")
     if len(frame) == 0:
         raise DataError(f"X must have at least one row. Got 0 rows and {frame.shape[1]} columns.")
 
 
-def _check_names(frame: pd.DataFrame) -> None:
+def check_column_names(frame: pd.DataFrame) -> None:
     """Refuse names that do not tell the columns apart or cannot be kept."""
     if isinstance(frame.columns, pd.MultiIndex):
         raise DataError(

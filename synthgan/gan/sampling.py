@@ -159,6 +159,7 @@ class Sampler:
         factor p(b in B | a). So each row draws a few candidates and takes one with a chance
         proportional to that factor (sampling, importance resampling).
         """
+        columns = self._narrowest_first(columns, allowed, drawn)
         n_rows = len(drawn.codes)
         n_tries = N_CANDIDATES if len(columns) > 1 else 1
         numbers = _uniform(rng, (n_rows * n_tries, len(columns) + 1, 3)).to(drawn.codes.device)
@@ -170,6 +171,18 @@ class Sampler:
             self._observe([j], trial)
         chosen = inverse_cdf(log_weight.view(n_rows, n_tries), numbers[::n_tries, -1, 0])
         drawn.take(trial, chosen + torch.arange(0, n_rows * n_tries, n_tries, device=chosen.device))
+
+    def _narrowest_first(self, columns: list[int], allowed: dict[int, Allowed], drawn: _Drawn) -> list[int]:
+        """Order restricted columns by how probable it is that they are met: the factors left are near 1."""
+        if len(columns) == 1:
+            return columns
+        hidden = self.decoder.hidden(drawn.embedded)
+        met = {j: float(self._log_probability(j, hidden, allowed[j]).logsumexp(1).mean()) for j in columns}
+        return sorted(columns, key=met.__getitem__)
+
+    def _log_probability(self, j: int, hidden: Tensor, allowed: Allowed) -> Tensor:
+        """Log probability of each code of column j together with a cell that is allowed, (m, k)."""
+        return self._logits(j, hidden).log_softmax(dim=1) + self._log_mass(j, hidden, allowed)
 
     def _add_latent(self, noise: Tensor, drawn: _Drawn) -> None:
         """Let the generator make a latent vector for each row, given what the row shows so far."""
@@ -185,19 +198,21 @@ class Sampler:
         numbers: Tensor,
         allowed: Allowed | None = None,
         rows: Tensor | slice = slice(None),
-    ) -> Tensor | float:
+    ) -> Tensor:
         """Draw the code of column j, and the cell where its codes have alpha.
 
-        Returns the log probability of what is allowed, shape (b,), or 0 if everything is.
+        Returns the log probability of what is allowed, shape (b,) or (), 0 if everything is.
         """
-        book, start = self.book, int(self.book.starts[j])
-        numbers = numbers[rows]
-        logits, log_mass = self._logits(j, hidden), 0.0
-        if allowed is not None:
-            logits = logits.log_softmax(dim=1) + self._log_mass(j, hidden, allowed)
+        book, start, numbers = self.book, int(self.book.starts[j]), numbers[rows]
+        log_mass = hidden.new_zeros(())
+        if allowed is None:
+            logits = self._logits(j, hidden)
+        else:
+            logits = self._log_probability(j, hidden, allowed)
             log_mass = drawn.of_rows(logits.logsumexp(dim=1))
         codes = inverse_cdf(logits, numbers[:, 0], drawn.context) + start
-        cells = places = None
+        rows, mine = drawn.to_write(j, rows)
+        drawn.codes[rows, j] = codes[mine]
         if j in book.fine:
             i = book.fine.index(j)
             inner = drawn.of_rows(hidden @ self.decoder.cell_in[i])  # (b, 32)
@@ -205,10 +220,10 @@ class Sampler:
             if allowed is not None:
                 cell_logits = cell_logits + allowed.log_share[codes - start]
             cells = inverse_cdf(cell_logits, numbers[:, 1]).minimum(book.cells[codes] - 1)
+            drawn.cells[rows, i] = cells[mine]
             if allowed is not None:
                 first, last = (part[codes - start, cells] for part in (allowed.first, allowed.last))
-                places = first + (last - first) * numbers[:, 2]
-        drawn.put(j, rows, codes, book.fine.index(j) if j in book.fine else None, cells, places)
+                drawn.places[rows, i] = (first + (last - first) * numbers[:, 2])[mine]
         return log_mass
 
     def _log_mass(self, j: int, hidden: Tensor, allowed: Allowed) -> Tensor:
@@ -258,7 +273,7 @@ class Sampler:
             drawn.embedded = drawn.embedded + self._shown(j, drawn, first)
 
     def _shown(self, j: int, drawn: _Drawn, rows: Tensor | slice) -> Tensor:
-        """What showing column j adds to the embedding of rows."""
+        """Return what is added to the embedding of rows when column j is shown."""
         book = self.book
         codes = drawn.codes[rows, j]
         added = self.code_table[codes] - self.hidden_table[j]
@@ -305,25 +320,12 @@ class _Drawn:
             return slice(None)
         return torch.nonzero(self.hidden[:, group].any(dim=1)).flatten()
 
-    def put(
-        self,
-        j: int,
-        rows: Tensor | slice,
-        codes: Tensor,
-        i: int | None,
-        cells: Tensor | None,
-        places: Tensor | None,
-    ) -> None:
-        """Write the draws of column j, the i-th with alpha, for those rows that do not know it."""
-        if self.hidden is not None:
-            mine = self.hidden[rows, j]
-            rows, codes = rows[mine], codes[mine]
-            cells, places = (None if part is None else part[mine] for part in (cells, places))
-        self.codes[rows, j] = codes
-        if cells is not None:
-            self.cells[rows, i] = cells
-        if places is not None:
-            self.places[rows, i] = places
+    def to_write(self, j: int, rows: Tensor | slice) -> tuple[Tensor | slice, Tensor | slice]:
+        """Say in which of some rows column j is hidden, and where these are among them."""
+        if self.hidden is None or isinstance(rows, slice):
+            return rows, slice(None)
+        mine = self.hidden[rows, j]
+        return rows[mine], mine
 
     def repeated(self, times: int) -> _Drawn:
         """Repeat each row, the repetitions side by side."""

@@ -27,7 +27,9 @@ from synthgan.params import Choice, Instance, Interval, Rule, check_parameter, c
 from synthgan.schema import Schema
 from synthgan.seeding import RandomState, draw_seed, stream
 from synthgan.transforms import TableCodec
-from synthgan.transforms.conditions import NO_CONDITIONS, Conditions, gaps, given_cells, rules
+from synthgan.transforms.conditions import NO_CONDITIONS, Conditions
+from synthgan.transforms.given import gaps, given_cells
+from synthgan.transforms.rules import rules
 
 __all__ = ["BLOCK_ROWS", "BaseSynthesizer", "State", "drawn_in_blocks"]
 
@@ -158,8 +160,8 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         check_parameter(type(self).__name__ + ".sample", "n_samples", n_samples, (Interval(int, 0),))
         if conditions.n_rows not in (None, n_samples):
             raise ParameterError(
-                f"n_samples must be the number of rows of conditions, one row out for each row in. "
-                f"Got n_samples={n_samples} and conditions with {conditions.n_rows:,} rows. Leave n_samples out."
+                "n_samples must be the number of rows of conditions, one row out for each row in. Got "
+                f"n_samples={n_samples} and conditions with {conditions.n_rows:,} rows. Leave n_samples out."
             )
         return int(n_samples)
 

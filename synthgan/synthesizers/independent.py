@@ -82,15 +82,17 @@ class IndependentSynthesizer(BaseSynthesizer):
         alphas = np.zeros((n_samples, len(spans)))
         permitted = {} if conditions is None else conditions.permitted
         for j in range(len(spans)):
-            draw = self._draw_permitted if j in permitted else self._draw_column
-            codes[:, j], alphas[:, j] = draw(j, n_samples, rng, permitted.get(j))
+            if j in permitted:
+                codes[:, j], alphas[:, j] = self._draw_permitted(j, n_samples, rng, permitted[j])
+            else:
+                codes[:, j], alphas[:, j] = self._draw_column(j, n_samples, rng)
         if conditions is not None:
             codes = np.where(conditions.known, conditions.table.codes, codes)
             alphas = np.where(conditions.known, conditions.table.alphas, alphas)
         return EncodedTable(codes, alphas)
 
     def _draw_column(
-        self, j: int, n_samples: int, rng: np.random.Generator, _: Permitted | None = None
+        self, j: int, n_samples: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         span = self.codec_.layout_.spans[j]
         codes = rng.choice(span.n_codes, n_samples, p=self.frequencies_[j])

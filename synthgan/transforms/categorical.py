@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Hashable, Iterable
 from typing import Any
@@ -123,7 +124,7 @@ class CategoricalCodec:
         DataError
             If it holds a level, or a missing value, that the fitted column did not.
         """
-        level, missing = self._find(series), series.isna().to_numpy(dtype=bool)
+        level, missing = self.find_in(series), series.isna().to_numpy(dtype=bool)
         unknown = int(((level < 0) & ~missing).sum())
         if unknown:
             raise DataError(
@@ -160,10 +161,9 @@ class CategoricalCodec:
         exact, equal = self._index
         found = []
         for value in values:
-            plain = value.item() if isinstance(value, np.generic) else value
             at = exact.get((type(value).__name__, repr(value)), -1)
-            if at < 0 and isinstance(plain, Hashable):
-                at = equal.get((isinstance(plain, bool), plain), -1)
+            with contextlib.suppress(TypeError):  # not hashable
+                at = at if at >= 0 else equal.get(_loose_key(value), -1)
             found.append(at)
         return np.array(found, dtype=np.int64)
 
@@ -172,13 +172,12 @@ class CategoricalCodec:
         """Positions of the levels by type and text, and by value."""
         exact, equal = {}, {}
         for at, level in reversed(list(enumerate(self.levels_))):
-            plain = level.item() if isinstance(level, np.generic) else level
             exact[type(level).__name__, repr(level)] = at
-            equal[isinstance(plain, bool), plain] = at
+            equal[_loose_key(level)] = at
         return exact, equal
 
-    def _find(self, series: pd.Series[Any]) -> NDArray[np.int64]:
-        """Return the position of each value among the levels; -1 if missing or unknown."""
+    def find_in(self, series: pd.Series[Any]) -> NDArray[np.int64]:
+        """Return the position of each value of a column among the levels; -1 if missing or unknown."""
         if isinstance(self.column.dtype, pd.CategoricalDtype):
             table = np.full(len(self.column.dtype.categories) + 1, -1)
             table[self.levels_.codes] = np.arange(len(self.levels_))
@@ -212,6 +211,14 @@ class CategoricalCodec:
         codec.sizes_ = np.array(data["sizes"], dtype=np.int64)
         codec.levels_ = levels_array(data["levels"], column.dtype)
         return codec
+
+
+def _loose_key(value: object) -> tuple[bool, Any]:
+    """Return what equal values share; a numpy scalar counts as its Python twin."""
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        value = pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value)
+    plain = value.item() if isinstance(value, np.generic) else value
+    return isinstance(plain, bool), plain
 
 
 def _frequency_order(levels: Array, counts: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -106,21 +106,27 @@ class IdentifierCodec:
         digits = [int(tail) for tail in tails if tail.isascii() and tail.isdigit() and len(tail) < 19]
         self.start_ = max(digits, default=0) + 1
 
-    def generate(self, n_rows: int, seed: int) -> Array:
-        """Make `n_rows` identifiers."""
-        missing = np.zeros(n_rows, dtype=bool)
-        if self.missing_rate_ > 0:
-            missing = stream(seed, "missing", self.index).random(n_rows) < self.missing_rate_
+    def generate_beside(self, kept: Array, n_rows: int, seed: int) -> Array:
+        """Make `n_rows` identifiers that are neither missing nor among those kept."""
+        fresh = self.generate(n_rows + len(kept), seed, missing=False)
+        new = ~pd.Series(fresh).isin(pd.Series(kept, dtype=self.column.dtype)).to_numpy(dtype=bool)
+        return fresh[np.flatnonzero(new)[:n_rows]]
+
+    def generate(self, n_rows: int, seed: int, missing: bool = True) -> Array:
+        """Make `n_rows` identifiers; with `missing`, some are missing, as often as when fitted."""
+        absent = np.zeros(n_rows, dtype=bool)
+        if missing and self.missing_rate_ > 0:
+            absent = stream(seed, "missing", self.index).random(n_rows) < self.missing_rate_
         if self.style_ == "integer":
-            return from_numbers(self._numbers(n_rows), missing, self.column.dtype)
+            return from_numbers(self._numbers(n_rows), absent, self.column.dtype)
         if self.style_ == "uuid":
             texts = _uuids(stream(seed, "identifier", self.index), n_rows)
         else:
             texts = [f"{self.prefix_}{self.start_ + i:0{self.width_}d}" for i in range(n_rows)]
         levels = levels_array(texts, self.column.dtype)
         return (
-            take(levels, np.where(missing, -1, np.arange(n_rows)), self.column.missing)
-            if missing.any()
+            take(levels, np.where(absent, -1, np.arange(n_rows)), self.column.missing)
+            if absent.any()
             else levels
         )
 

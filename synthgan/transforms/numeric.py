@@ -140,31 +140,39 @@ class NumericCodec:
         """Encode plain numbers, those outside the fitted range as its bounds."""
         if self.grid_ is None or self.codes_ is None:
             return np.zeros(len(values), dtype=np.int64), np.zeros(len(values))
-        x = self.grid_.index(values)
-        if isinstance(self.codes_, GaussianCodes):
-            codes, alphas = self.codes_.encode(x, stream(self.seed, "posterior"))
-        else:
-            codes, alphas = self.codes_.encode(x)
+        codes, alphas = self._encode(self.grid_.index(values))
         codes[missing], alphas[missing] = len(self.codes_), 0.0
         return codes, alphas
 
+    def _encode(self, x: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Encode coordinates; there are some."""
+        line: Any = self.codes_
+        if isinstance(line, GaussianCodes):
+            return line.encode(x, stream(self.seed, "posterior"))
+        codes, alphas = line.encode(x)
+        return codes, alphas
+
+    @property
+    def plain(self) -> np.dtype[Any]:
+        """Type of the plain numbers of the column: int64, uint64 or float64."""
+        return to_numbers(self.column.empty())[0].dtype
+
     @property
     def bounds(self) -> tuple[Any, Any]:
-        """Lowest and highest number of the fitted column, as Python numbers; it has at least one."""
-        return tuple(self._at(end).item() for end in self._ends)
-
-    @property
-    def _ends(self) -> tuple[Any, Any]:
-        grid = self.grid_
-        assert grid is not None
-        if isinstance(grid, IntegerGrid):
-            return np.uint64(0), np.uint64(grid.top)
-        return np.float64(grid.low) * grid.scale, np.float64(grid.high) * grid.scale
+        """Lowest and highest number of the fitted column, which had at least one, as Python numbers."""
+        grid: Any = self.grid_
+        ends = (
+            (0, grid.top)
+            if isinstance(grid, IntegerGrid)
+            else (grid.low * grid.scale, grid.high * grid.scale)
+        )
+        return self._at(ends[0]), self._at(ends[1])
 
     def _at(self, coordinate: Any) -> Any:
-        """Return the plain number at a coordinate, as the column stores it."""
-        assert self.grid_ is not None
-        return self._round(self.grid_.value(np.array([coordinate])))[0]
+        """Return the number at a coordinate as the column stores it, as a Python number."""
+        grid: Any = self.grid_
+        dtype = np.uint64 if isinstance(grid, IntegerGrid) else np.float64
+        return self._round(grid.value(np.array([coordinate], dtype=dtype)))[0].item()
 
     def inward(self, low: Any, high: Any) -> tuple[Any, Any] | None:
         """Return the lowest and the highest number in [low, high] that the column can hold, or None.
@@ -173,6 +181,12 @@ class NumericCodec:
         ----------
         low, high : int, float or Fraction
             Compared exactly; infinite where open.
+
+        Examples
+        --------
+        >>> codec = NumericCodec(Column("age", "numerical", np.dtype("int64"))).fit(pd.Series([20, 30, 50]))
+        >>> codec.inward(25, 90.5), codec.inward(31, 39)
+        ((30, 50), None)
         """
         least, most = self.bounds
         low, high = max(low, least), min(high, most)
@@ -180,20 +194,20 @@ class NumericCodec:
             return None
         if isinstance(self.grid_, IntegerGrid):
             n_points = self.grid_.top + 1
-            first = _first(n_points, lambda i: self._at(np.uint64(i)).item() >= low)
-            last = _first(n_points, lambda i: self._at(np.uint64(i)).item() > high) - 1
-            return (self._at(np.uint64(first)), self._at(np.uint64(last))) if first <= last else None
-        dtype = _precision(self.column.dtype)
-        first, last = dtype(float(low)), dtype(float(high))
-        first = first if float(first) >= low else np.nextafter(first, dtype(np.inf))
-        last = last if float(last) <= high else np.nextafter(last, dtype(-np.inf))
-        return (np.float64(first), np.float64(last)) if first <= last else None
+            first = self._at(min(_first(n_points, lambda i: self._at(i) >= low), n_points - 1))
+            last = self._at(max(_first(n_points, lambda i: self._at(i) > high) - 1, 0))
+        else:
+            narrow = _precision(self.column.dtype)
+            near, far = narrow(float(low)), narrow(float(high))
+            first = float(near if float(near) >= low else np.nextafter(near, narrow(np.inf)))
+            last = float(far if float(far) <= high else np.nextafter(far, narrow(-np.inf)))
+        return (first, last) if low <= first <= last <= high else None
 
     def permit(self, low: NDArray[Any], high: NDArray[Any], missing: bool) -> Permitted:
         """Say which codes and alphas decode to numbers in any of the intervals [low, high].
 
-        Where none does, because an interval lies in a gap between atoms, the nearest code stands
-        for it: the number itself is set to the interval afterwards, see `into`.
+        For an interval in a gap between atoms the nearest code stands: the number itself is set
+        to what was asked for afterwards.
 
         Parameters
         ----------
@@ -202,47 +216,42 @@ class NumericCodec:
         missing : bool
             Whether the missing value is permitted too.
         """
-        parts = [self._permit_one(low[k : k + 1], high[k : k + 1]) for k in range(len(low))]
-        codes, first, last = (np.concatenate(part) for part in zip(*parts, strict=True))
+        codes = np.zeros(0, dtype=np.int64)
+        first = last = np.zeros(0)
+        if self.grid_ is not None and len(low):
+            codes, first, last = self._within(self.grid_.index(low), self.grid_.index(high))
         if missing:
-            codes, first, last = (
-                np.append(codes, len(self.n_levels_) - 1),
-                np.append(first, 0),
-                np.append(last, 0),
-            )
+            codes = np.append(codes, len(self.n_levels_) - 1)
+            first, last = np.append(first, 0.0), np.append(last, 0.0)
         return Permitted(codes, first, last)
 
-    def _permit_one(
+    def _within(
         self, low: NDArray[Any], high: NDArray[Any]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return codes and bounds of alpha for one interval."""
-        assert self.grid_ is not None
-        assert self.codes_ is not None
-        x_low, x_high = self.grid_.index(low), self.grid_.index(high)
-        codes = np.arange(len(self.codes_))
-        ends = np.full(len(codes), 1.0)
-        codes = codes[(self._coordinates(codes, -ends) <= x_high) & (self._coordinates(codes, ends) >= x_low)]
-        if len(codes) == 0:
-            codes, alphas = self.encode_numbers(low, np.zeros(1, dtype=bool))
-            return codes, alphas, alphas
-        first = self._bisect(codes, lambda x: x >= x_low)
-        last = self._bisect(codes, lambda x: x > x_high)
+        """Return codes, and bounds of alpha, whose coordinates lie in intervals of coordinates."""
+        line: Any = self.codes_
+        codes = np.arange(len(line))
+        ends = [line.decode(codes, np.full(len(codes), end))[:, None] for end in (-1.0, 1.0)]
+        meets = (ends[0] <= high) & (ends[1] >= low)  # (n_codes, n_intervals)
+        codes, k = np.nonzero(meets)
+        first = self._bisect(codes, lambda x: x >= low[k])
+        last = self._bisect(codes, lambda x: x > high[k])
         middle = (first + last) / 2
-        return codes, np.minimum(first, middle), np.maximum(last, middle)
-
-    def _coordinates(self, codes: NDArray[np.int64], alphas: NDArray[np.float64]) -> NDArray[Any]:
-        assert self.codes_ is not None
-        return self.codes_.decode(codes, alphas)
+        first, last = np.minimum(first, middle), np.maximum(last, middle)
+        alone = np.flatnonzero(~meets.any(axis=0))
+        near, alphas = self._encode(low[alone])
+        return np.append(codes, near), np.append(first, alphas), np.append(last, alphas)
 
     def _bisect(
         self, codes: NDArray[np.int64], is_beyond: Callable[[NDArray[Any]], NDArray[np.bool_]]
     ) -> NDArray[np.float64]:
         """Return the alpha of each code from which on its coordinate is beyond, 1 if it never is."""
+        line: Any = self.codes_
         inside, beyond = np.full(len(codes), -1.0), np.full(len(codes), 1.0)
-        beyond[is_beyond(self._coordinates(codes, inside))] = -1.0
+        beyond[is_beyond(line.decode(codes, inside))] = -1.0
         for _ in range(54):
             middle = (inside + beyond) / 2
-            is_met = is_beyond(self._coordinates(codes, middle))
+            is_met = is_beyond(line.decode(codes, middle))
             inside, beyond = np.where(is_met, inside, middle), np.where(is_met, middle, beyond)
         return beyond
 

@@ -257,8 +257,16 @@ class TableCodec:
             if isinstance(codec, ConstantCodec):
                 decoded[column.name] = conditions.paste(column.name, codec.generate(n_rows))
             elif isinstance(codec, IdentifierCodec):
-                decoded[column.name] = codec.generate(n_rows, seed)
+                decoded[column.name] = self._identifiers(codec, n_rows, seed, conditions)
         return table([decoded[name] for name in self.schema.names], self.schema.names, n_rows)
+
+    def _identifiers(self, codec: IdentifierCodec, n_rows: int, seed: int, conditions: Conditions) -> Array:
+        """Make identifiers, or those that are to be filled in between others."""
+        name = codec.column.name
+        if name not in conditions.pasted:
+            return codec.generate(n_rows, seed)
+        _, kept = conditions.pasted[name]
+        return conditions.paste(name, codec.generate_beside(kept, n_rows, seed))
 
     def _decode_numbers(
         self,

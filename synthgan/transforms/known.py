@@ -1,0 +1,84 @@
+"""What the codec of a column knows: where conditions look values up, and words for what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthgan.dtypes import Array, from_numbers
+from synthgan.errors import ConditionError, listing, suggestion
+from synthgan.schema import Column
+from synthgan.transforms.categorical import CategoricalCodec
+from synthgan.transforms.generated import ConstantCodec
+from synthgan.transforms.numeric import NumericCodec
+
+if TYPE_CHECKING:
+    from synthgan.transforms.table import TableCodec
+
+__all__ = ["as_text", "find_levels", "has_missing", "known_column", "no_category", "no_number"]
+
+
+def known_column(name: Hashable, codec: TableCodec) -> Column:
+    """Return the column that a condition names.
+
+    Raises
+    ------
+    ConditionError
+        If there is none, or if it is an identifier.
+    """
+    names = codec.schema.names
+    if name not in names:
+        raise ConditionError(
+            f"Conditions name {name!r}, which is not a column.{suggestion(name, names)} "
+            f"Columns: {listing(names)}."
+        )
+    column = codec.schema[name]
+    if column.kind == "identifier":
+        raise ConditionError(
+            f"Column {name!r} is an identifier, whose values are made anew: it cannot be conditioned on. "
+            "Leave it out."
+        )
+    return column
+
+
+def has_missing(codec: CategoricalCodec | NumericCodec | ConstantCodec) -> bool:
+    """Tell whether a column had missing values when the model was fitted."""
+    return len(codec.value_) == 0 if isinstance(codec, ConstantCodec) else codec.has_missing_
+
+
+def find_levels(codec: CategoricalCodec | ConstantCodec, values: Iterable[object]) -> NDArray[np.int64]:
+    """Return the position of each value among the levels (a constant has one or none); -1 if unknown."""
+    if isinstance(codec, CategoricalCodec):
+        return codec.find(values)
+    one = CategoricalCodec(codec.column)
+    one.levels_ = codec.value_
+    return one.find(values)
+
+
+def no_category(value: object, codec: CategoricalCodec | ConstantCodec) -> str:
+    """Say that a column lacks a category, and what it has."""
+    levels: Array = codec.value_ if isinstance(codec, ConstantCodec) else codec.levels_
+    plain = [level.item() if isinstance(level, np.generic) else level for level in levels]
+    if isinstance(codec, ConstantCodec):
+        return f"is constant: {plain[0]!r}." if plain else "has missing values only."
+    return f"has no category {value!r}.{suggestion(value, plain)} Categories: {listing(plain)}."
+
+
+def no_number(number: Any, codec: NumericCodec) -> str:
+    """Say which numbers there are near a plain one that a column cannot be."""
+    low, high = codec.bounds
+    if not low <= number <= high:
+        return f"Its known values lie between {as_text(low, codec)} and {as_text(high, codec)}."
+    below, above = codec.inward(low, number), codec.inward(number, high)
+    near = [end for end in (below and below[1], above and above[0]) if end is not None]
+    return f"The nearest values that it can have: {', '.join(as_text(value, codec) for value in near)}."
+
+
+def as_text(number: Any, codec: NumericCodec) -> str:
+    """Show a plain number as the column does."""
+    array = from_numbers(np.array([number], codec.plain), np.zeros(1, dtype=bool), codec.column.dtype)
+    value = array[0]
+    return str(value.item() if isinstance(value, np.number) else value)
