@@ -66,7 +66,7 @@ def identical_share(real: CodedTable, synthetic: CodedTable) -> Estimate:
 
 
 def near_identical_rows(
-    real: CodedTable, synthetic: CodedTable, others: Sequence[CodedTable] = ()
+    real: CodedTable, synthetic: CodedTable, ranked: Sequence[CodedTable] | None = None
 ) -> NDArray[np.bool_]:
     """Mark the synthetic rows that nearly equal some real row.
 
@@ -79,21 +79,21 @@ def near_identical_rows(
     ----------
     real, synthetic : CodedTable
         Two tables of one domain.
-    others : sequence of CodedTable
-        Tables that share in the ranks, so that results can be compared.
+    ranked : sequence of CodedTable, optional
+        The tables whose rows give the ranks; the real one if not given.
 
     Returns
     -------
     array of shape (n_synthetic,), bool
     """
-    found = _near_points([real, synthetic, *others])
-    tree = cKDTree(np.unique(found[0], axis=0), balanced_tree=False)
-    distances, _ = tree.query(found[1], distance_upper_bound=NEAR)
+    known, drawn = _near_points([real, synthetic], ranked or [real])
+    tree = cKDTree(np.unique(known, axis=0), balanced_tree=False)
+    distances, _ = tree.query(drawn, distance_upper_bound=NEAR)
     return np.asarray(np.isfinite(distances))
 
 
 def near_identical_share(
-    real: CodedTable, synthetic: CodedTable, others: Sequence[CodedTable] = ()
+    real: CodedTable, synthetic: CodedTable, ranked: Sequence[CodedTable] | None = None
 ) -> Estimate:
     """Give the share of synthetic rows that nearly equal some real row.
 
@@ -105,7 +105,7 @@ def near_identical_share(
     Estimate
         In [0, 1], with Wilson's interval.
     """
-    same = near_identical_rows(real, synthetic, others)
+    same = near_identical_rows(real, synthetic, ranked)
     return wilson(int(same.sum()), len(same))
 
 
@@ -128,8 +128,8 @@ def copied_records(real: CodedTable, synthetic: CodedTable, holdout: CodedTable)
         if name == "identical":
             hit, other = identical_rows(synthetic, real), identical_rows(synthetic, holdout)
         else:
-            hit = near_identical_rows(synthetic, real, [holdout])
-            other = near_identical_rows(synthetic, holdout, [real])
+            hit = near_identical_rows(synthetic, real, [real, holdout])
+            other = near_identical_rows(synthetic, holdout, [real, holdout])
         main, control = wilson(int(hit.sum()), len(hit)), wilson(int(other.sum()), len(other))
         p_values.append(excess_p(int(hit.sum()), len(hit), int(other.sum()), len(other)))
         least.append(least_p(int(hit.sum() + other.sum()), len(hit), len(other)))
@@ -170,7 +170,8 @@ def closest_records(
         binomial interval of quantiles. With a holdout also ``dcr_share``, see
         there; beside it, its best value.
     """
-    known, drawn, *others = embed(*(table for table in (real, synthetic, holdout) if table is not None))
+    records = [real] if holdout is None else [real, holdout]
+    known, *others, drawn = embed(*records, synthetic, ranked=records)
     rng = stream(seed, "closest records")
     drawn = _some(drawn, max_rows, rng)
     to_real = nearest(drawn, known, 2)[0]
@@ -245,7 +246,7 @@ def _quantile(values: NDArray[np.float64], share: float) -> Estimate:
     return Estimate(*np.quantile(values, places).tolist())
 
 
-def _near_points(tables: Sequence[CodedTable]) -> list[NDArray[np.float64]]:
+def _near_points(tables: Sequence[CodedTable], ranked: Sequence[CodedTable]) -> list[NDArray[np.float64]]:
     """Place rows so that `NEAR` bounds the ordered columns and 1 lies between unequal other cells."""
     domain = tables[0].domain
     ordered = [name for name in domain.names if domain.is_ordered(name)]
@@ -256,7 +257,7 @@ def _near_points(tables: Sequence[CodedTable]) -> list[NDArray[np.float64]]:
     group, _ = pd.factorize(np.array(_row_keys(plain), dtype=object))
     columns = [group.astype(np.float64)]
     for name in ordered:
-        places = np.append(mean_ranks(tables, name), 0.0) / np.sqrt(len(ordered))
+        places = np.append(mean_ranks(ranked, name), 0.0) / np.sqrt(len(ordered))
         columns.append(np.concatenate([places[table.column(name)] for table in tables]))
     ends = np.cumsum([len(table) for table in tables])[:-1]
     return np.split(np.column_stack(columns), ends)

@@ -31,8 +31,9 @@ MAX_SECRETS = 20
 _N_NEIGHBOURS = 5
 _FLOOR = 1e-6  # below it distances are rounding
 _HALF_WIDTH = 0.005  # of an interval around a number, in ranks as shares of all rows
-_SIZES = (2, 3, 4)  # conditions in a predicate
-_TRIES = 5  # predicates drawn for each one wanted
+_SIZES = (2, 4, 8)  # conditions in a predicate; many see copies, few see outliers
+_TRIES = 3  # predicates drawn for each one wanted
+_CELLS = 1 << 22  # compared at a time
 
 Values = NDArray[np.float64]
 
@@ -88,7 +89,7 @@ def attribute_inference(
         chosen = np.sort(rng.permutation(len(names))[:MAX_SECRETS])
         secrets = [names[k] for k in chosen] if len(names) > 1 else []
     tables = (real.sampled(max_targets, rng), holdout.sampled(max_targets, rng), synthetic)
-    blocks = {name: embed(*tables, names=[name]) for name in names}
+    blocks = {name: embed(*tables, names=[name], ranked=tables[:2]) for name in names}
     rows = []
     for secret in secrets:
         ordered = synthetic.domain.is_ordered(secret)
@@ -106,7 +107,7 @@ def singling_out(
 ) -> pd.DataFrame:
     """Write down conditions from synthetic rows that fit exactly one record.
 
-    A predicate takes a synthetic row and 2, 3 or 4 of its columns at random:
+    A predicate takes a synthetic row and 2, 4 or 8 of its columns at random:
     the category must be equal, the number lie within 0.5 % of all rows in rank.
     Those that fit exactly one synthetic row are the attacker's guess at what
     fits exactly one real record. Real and holdout records are sampled to equal
@@ -124,7 +125,7 @@ def singling_out(
     seed : int
         Of samples and predicates.
     n_predicates : int
-        How many to use of each number of columns; fewer are used where five
+        How many to use of each number of columns; fewer are used where three
         times as many draws do not yield them.
 
     Returns
@@ -146,10 +147,10 @@ def singling_out(
     rng = stream(seed, "singling out")
     n = min(len(real), len(holdout))
     targets = real.sampled(n, rng), holdout.sampled(n, rng), real.independent(n, rng)
-    low, high = _boxes(synthetic, [real, synthetic, holdout])
+    boxes = _boxes(synthetic, [real, holdout])
     rows = []
     for size in sorted({min(size, len(real.domain.names)) for size in _SIZES}):
-        predicates = _unique_predicates(synthetic, low, high, size, n_predicates, rng)
+        predicates = _unique_predicates(synthetic, boxes, size, n_predicates, rng)
         rows.append({"n_columns": size, "n_predicates": len(predicates), "n_records": n})
         rows[-1] |= _singled_out(predicates, targets)
     return _with_corrected(pd.DataFrame(rows))
@@ -159,7 +160,7 @@ _RATES = [f"{name}{end}" for name in ("main", "control", "baseline") for end in 
 
 
 def _secret_values(tables: Sequence[CodedTable], name: Hashable) -> list[Values]:
-    """Give a column as values that agree if at most `TOLERANCE` apart; missing is -1."""
+    """Give a column of real, holdout, synthetic as values that agree if `TOLERANCE` apart; missing is -1."""
     domain = tables[0].domain
     values = (
         mean_ranks(tables, name) if domain.is_ordered(name) else np.arange(float(len(domain.levels[name])))
@@ -228,70 +229,66 @@ def _with_corrected(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.drop(columns="_least").assign(p=at_once(p_values, least))
 
 
-def _boxes(
-    synthetic: CodedTable, tables: Sequence[CodedTable]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Give the least and greatest code that each synthetic cell stands for, shape (n_rows, n_columns)."""
-    low, high = synthetic.codes.copy(order="F"), synthetic.codes.copy(order="F")
+def _boxes(synthetic: CodedTable, tables: Sequence[CodedTable]) -> NDArray[np.int32]:
+    """Give the least and greatest code that each synthetic cell stands for, shape (n_rows, n_columns, 2).
+
+    `tables` give the ranks.
+    """
+    boxes = np.stack([synthetic.codes, synthetic.codes], axis=2)
     for place, name in enumerate(synthetic.domain.names):
         if synthetic.domain.is_ordered(name):
             ranks, codes = mean_ranks(tables, name), synthetic.column(name)
             first = np.append(np.searchsorted(ranks, ranks - _HALF_WIDTH), -1)
             last = np.append(np.searchsorted(ranks, ranks + _HALF_WIDTH, side="right") - 1, -1)
-            low[:, place], high[:, place] = first[codes], last[codes]  # code -1, missing, picks the last
-    return low, high
-
-
-Predicate = tuple[tuple[int, int, int], ...]
-"""Column, least and greatest code of each condition."""
-
-
-def _fitting(predicate: Predicate, table: CodedTable) -> NDArray[np.intp]:
-    """Find the rows that a predicate fits."""
-    (place, low, high), *others = predicate
-    codes = table.codes[:, place]
-    rows = np.flatnonzero((codes >= low) & (codes <= high))
-    for place, low, high in others:
-        codes = table.codes[rows, place]
-        rows = rows[(codes >= low) & (codes <= high)]
-    return rows
+            boxes[:, place, 0], boxes[:, place, 1] = (
+                first[codes],
+                last[codes],
+            )  # code -1, missing, picks the last
+    return boxes
 
 
 def _unique_predicates(
-    synthetic: CodedTable,
-    low: NDArray[np.int32],
-    high: NDArray[np.int32],
-    size: int,
-    n: int,
-    rng: np.random.Generator,
-) -> list[Predicate]:
-    """Draw up to n different predicates of some columns that fit one synthetic row."""
-    found: dict[Predicate, None] = {}
-    for _ in range(_TRIES * n):
-        row = rng.integers(len(synthetic))
-        columns = np.sort(rng.choice(synthetic.codes.shape[1], size=size, replace=False)).tolist()
-        predicate = tuple((k, int(low[row, k]), int(high[row, k])) for k in columns)
-        if predicate not in found and len(_fitting(predicate, synthetic)) == 1:
-            found[predicate] = None
-        if len(found) == n:
-            break
-    return list(found)
+    synthetic: CodedTable, boxes: NDArray[np.int32], size: int, n: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Draw up to n different predicates that fit one synthetic row.
+
+    Returns
+    -------
+    array of shape (n_predicates, size, 3)
+        Column, least and greatest code of each condition.
+    """
+    rows = rng.integers(len(synthetic), size=_TRIES * n)
+    columns = np.sort(rng.random((len(rows), boxes.shape[1])).argsort(axis=1)[:, :size], axis=1)
+    drawn = np.dstack([columns, boxes[rows[:, None], columns]])
+    _, first = np.unique(drawn.reshape(len(rows), -1), axis=0, return_index=True)
+    drawn = drawn[np.sort(first)]
+    counts, _ = _fitting(drawn, synthetic)
+    return np.asarray(drawn[counts == 1][:n])
+
+
+def _fitting(predicates: NDArray[np.intp], table: CodedTable) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Count the rows that each predicate fits and give the first of them, both of shape (n_predicates,)."""
+    counts, places = np.zeros((2, len(predicates)), dtype=np.intp)
+    step = max(1, _CELLS // len(table))
+    for start in range(0, len(predicates), step):
+        part = predicates[start : start + step]
+        fits = np.ones((len(part), len(table)), dtype=bool)
+        for columns, low, high in part.transpose(1, 2, 0):
+            cells = table.codes.T[columns]
+            fits &= (cells >= low[:, None]) & (cells <= high[:, None])
+        counts[start : start + step], places[start : start + step] = fits.sum(axis=1), fits.argmax(axis=1)
+    return counts, places
 
 
 def _singled_out(
-    predicates: list[Predicate], targets: tuple[CodedTable, CodedTable, CodedTable]
+    predicates: NDArray[np.intp], targets: tuple[CodedTable, CodedTable, CodedTable]
 ) -> dict[str, Any]:
     """Count the predicates that fit exactly one record of each table, and the records of the first two."""
-    successes = np.zeros((len(predicates), 3), dtype=bool)
-    singled: tuple[set[int], set[int]] = (set(), set())
-    for k, predicate in enumerate(predicates):
-        rows = [_fitting(predicate, table) for table in targets]
-        successes[k] = [len(found) == 1 for found in rows]
-        if len(rows[0]) + len(rows[1]) == 1:
-            side = len(rows[1])
-            singled[side].add(int(rows[side][0]))
-    main, control, baseline = (_rate(column) for column in successes.T)
-    n, m, found, other = len(targets[0]), len(targets[1]), len(singled[0]), len(singled[1])
+    counts, places = zip(*(_fitting(predicates, table) for table in targets), strict=True)
+    main, control, baseline = (_rate(count == 1) for count in counts)
+    alone = counts[0] + counts[1] == 1  # of real and holdout records together
+    found, other = (len(np.unique(places[k][alone & (counts[k] == 1)])) for k in (0, 1))
+    n, m = len(targets[0]), len(targets[1])
     return {
         **_as_columns(main=main, control=control, baseline=baseline, excess=_difference(main, control)),
         "real_records": found,

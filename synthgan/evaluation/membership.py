@@ -195,7 +195,7 @@ def membership_attacks(
     members, others = real.sampled(max_targets, rng), holdout.sampled(max_targets, rng)
     records = others.stacked_on(members)
     member = np.arange(len(records)) < len(members)
-    points, drawn = embed(records, synthetic)
+    points, drawn = embed(records, synthetic, ranked=[records])
     to_synthetic, to_others = nearest(points, drawn, _N_NEIGHBOURS)[0], nearest(points, k=_K)[0]
     scores = {
         "nearest": nearest_score(to_synthetic),
@@ -285,7 +285,7 @@ def _boosted(
 ) -> Floats:
     """Train gradient boosting and give the log-odds of other rows."""
     model = HistGradientBoostingClassifier(
-        max_iter=60,
+        max_iter=40,
         max_leaf_nodes=15,
         categorical_features=categorical,
         early_stopping=False,

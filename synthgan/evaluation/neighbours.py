@@ -22,7 +22,11 @@ __all__ = ["embed", "mean_ranks", "nearest"]
 _MAX_ONE_HOT = 64  # categories from which on random signs stand in for one-hot dimensions
 
 
-def embed(*tables: CodedTable, names: Sequence[Hashable] | None = None) -> tuple[NDArray[np.float32], ...]:
+def embed(
+    *tables: CodedTable,
+    names: Sequence[Hashable] | None = None,
+    ranked: Sequence[CodedTable] | None = None,
+) -> tuple[NDArray[np.float32], ...]:
     """Place the rows of several tables in one Euclidean space.
 
     The squared distance of two rows is the mean over columns of: the squared
@@ -36,6 +40,8 @@ def embed(*tables: CodedTable, names: Sequence[Hashable] | None = None) -> tuple
         Tables of one domain.
     names : sequence of column names, optional
         The columns to use; all if not given.
+    ranked : sequence of CodedTable, optional
+        The tables whose rows give the ranks, see `mean_ranks`; all if not given.
 
     Returns
     -------
@@ -56,7 +62,11 @@ def embed(*tables: CodedTable, names: Sequence[Hashable] | None = None) -> tuple
     names = domain.names if names is None else names
     blocks: list[list[NDArray[np.float32]]] = [[] for _ in tables]
     for name in names:
-        places = _rank_places(tables, name) if domain.is_ordered(name) else _category_places(tables, name)
+        places = (
+            _rank_places(ranked or tables, name)
+            if domain.is_ordered(name)
+            else _category_places(tables, name)
+        )
         for block, table in zip(blocks, tables, strict=True):
             block.append(places[table.column(name) + 1])  # (n_rows, width of the column)
     scale = np.float32(1 / np.sqrt(max(len(names), 1)))
@@ -104,7 +114,10 @@ def nearest(
 
 
 def mean_ranks(tables: Sequence[CodedTable], name: Hashable) -> NDArray[np.float64]:
-    """Give the mean rank of each level of an ordered column over all tables together.
+    """Give the mean rank of each level of an ordered column over all rows of some tables.
+
+    A level without a row there lies between its neighbours in proportion to the
+    values: so a little noise on a value that many rows share stays little.
 
     Returns
     -------
@@ -119,7 +132,13 @@ def mean_ranks(tables: Sequence[CodedTable], name: Hashable) -> NDArray[np.float
     array([0.25 , 0.625, 0.875])
     """
     counts = np.sum([table.counts(name)[1:] for table in tables], axis=0)
-    return np.asarray((np.cumsum(counts) - counts / 2) / max(counts.sum(), 1))
+    ranks = (np.cumsum(counts) - counts / 2) / max(counts.sum(), 1)
+    present = counts > 0
+    if present.all() or not present.any():
+        return np.asarray(ranks)
+    values = tables[0].domain.numbers(name)
+    values = values / max(float(np.abs(values).max()), np.finfo(float).tiny)  # so that differences are finite
+    return np.asarray(np.interp(values, values[present], ranks[present]), dtype=np.float64)
 
 
 def _rank_places(tables: Sequence[CodedTable], name: Hashable) -> NDArray[np.float32]:

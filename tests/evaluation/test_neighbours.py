@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthgan.evaluation.neighbours import embed, nearest
+from synthgan.evaluation.neighbours import embed, mean_ranks, nearest
 from synthgan.evaluation.tables import code_tables
 
 
@@ -66,3 +66,13 @@ def test_a_small_reference_gives_what_it_has():
     points = np.float32([[0.0], [1.0]])
     assert nearest(points, points[:1], k=5)[0].shape == (2, 1)
     assert nearest(points[:1], k=5)[0].shape == (1, 0)
+
+
+def test_a_level_that_the_ranked_rows_lack_lies_between_its_neighbours():
+    real = pd.DataFrame({"gain": [0.0] * 8 + [100.0, 200.0]})
+    known, drawn = code_tables(real, pd.DataFrame({"gain": [1.0, 150.0, 900.0]}))
+    # mean ranks of 0, 100, 200: .4, .85, .95; 1 lies a hundredth of the way from .4 to .85; 900 stays at 200
+    assert mean_ranks([known], "gain") == pytest.approx([0.4, 0.4045, 0.85, 0.9, 0.95, 0.95])
+    near, points = embed(known, drawn, ranked=[known])
+    assert float(np.abs(near[0] - points[0]).max()) == pytest.approx(0.0045, abs=1e-6)
+    assert mean_ranks([drawn], "gain") == pytest.approx([1 / 6, 1 / 6, 0.3887, 0.5, 0.5222, 5 / 6], abs=1e-3)
