@@ -226,9 +226,9 @@ def test_smote_lies_between_neighbours_on_values_of_the_table():
 @pytest.mark.parametrize("model", ["linear", "boosting"])
 def test_rows_that_teach_nothing_seldom_seem_to_help(model):
     # labels of real rows are noise: no strategy can move an AUC from 1/2. Two-sided 95 % leaves 2.5 % to
-    # "helps"; more than 5 of 60 happen in fewer than 1 in 100 runs
+    # "helps"; more than 4 of 40 happen in fewer than 1 in 200 runs
     helps = np.zeros(3)
-    n_trials = 60
+    n_trials = 40
     for trial in range(n_trials):
         rng = np.random.default_rng(trial)
         frames = [
@@ -241,9 +241,9 @@ def test_rows_that_teach_nothing_seldom_seem_to_help(model):
             )
             for n in (200, 200, 300)
         ]
-        found = lift(*frames, seed=trial, model=model)
+        found = lift(*frames, seed=trial, model=model, n_repeats=3)
         helps += [found["verdict"][s, "AUC"] == "helps" for s in STRATEGIES[1:4]]
-    assert helps.max() <= 5
+    assert helps.max() <= 4
 
 
 @pytest.mark.slow
