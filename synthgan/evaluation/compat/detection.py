@@ -36,7 +36,8 @@ def logistic_detection(
     mean of the real column. Categories are one-hot if they are stored as text;
     *categories stored as numbers count as numbers*, and booleans as 0 and 1.
     Each fold: mean imputation of what is infinite, scaling by median and
-    quartiles, logistic regression of at most 100 iterations.
+    quartiles, logistic regression of at most 100 iterations. Where these do not
+    suffice (columns whose quartiles are equal), rounding moves the third digit.
 
     Parameters
     ----------
