@@ -33,7 +33,7 @@ Names = Sequence[Hashable]
 
 
 def check_columns(names: Names, **frames: pd.DataFrame) -> None:
-    """Refuse a column that a frame lacks, a name given twice, and an empty frame.
+    """Refuse a column that a frame lacks, a name given twice, and nothing to read.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ def check_columns(names: Names, **frames: pd.DataFrame) -> None:
     ------
     DataError
     """
+    if not names:
+        raise DataError("There is nothing to compare. Name at least one numerical or categorical column.")
     if len(set(names)) < len(names):
         twice = sorted({str(name) for name in names if list(names).count(name) > 1})
         raise DataError(f"A column is numerical or categorical, not both. Named twice: {listing(twice)}.")

@@ -80,7 +80,8 @@ def mle(
         Categorical target: area under the ROC curve, over more than two classes the mean of
         one against the rest; in [0, 1], higher is better. Numerical target: root
         mean squared error of the logarithm; >= 0, lower is better. NaN if a class is
-        missing in a part of the rows, where the published code fails or gives 0.5.
+        missing in a part of the rows, where the published code fails or gives 0.5, and with
+        fewer than 9 synthetic rows.
 
     Raises
     ------
@@ -97,10 +98,14 @@ def mle(
         raise ParameterError(f"target must be one of the numerical or categorical columns. Got {target!r}.")
     check_columns([*numerical, *categorical], synthetic=synthetic, test=test)
     regression = target in list(numerical)
+    if len(numerical) + len(categorical) < 2:
+        raise DataError(f"There is no column from which {target!r} could be predicted. Name more columns.")
     features = [[name for name in names if name != target] for names in (numerical, categorical)]
     x, x_test = _features(synthetic, test, *features, quirks=quirks)
     y, y_test = _targets(synthetic, test, target, regression=regression)
     held, rest = _split(len(x), seed)
+    if len(held) == 0:
+        return float("nan")
     parts = [_Part(x[rest], y[rest]), _Part(x[held], y[held]), _Part(x_test, y_test)]
     if not regression and any(len(np.unique(part.y)) < max(2, len(np.unique(y))) for part in parts):
         return float("nan")

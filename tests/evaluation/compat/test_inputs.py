@@ -27,6 +27,8 @@ from synthgan.evaluation.compat.inputs import (
         (pd.Series(pd.to_datetime(["1970-01-01 00:00:01", None])).astype("datetime64[s]"), [1.0, np.nan]),
         (pd.Series(pd.to_timedelta([2, None], unit="s")).astype("timedelta64[s]"), [2.0, np.nan]),
         (pd.Series([None, None], dtype=object), [np.nan, np.nan]),
+        (pd.Series([3, None, 1], dtype="category"), [3.0, np.nan, 1.0]),
+        (pd.Series(["3", None]), [3.0, np.nan]),
     ],
 )
 def test_numbers_of_every_dtype(column, expected):
@@ -58,6 +60,8 @@ def test_columns_are_checked():
         check_columns(["a", "c"], real=frame.assign(c=1), synthetic=frame)
     with pytest.raises(DataError, match="Named twice: 'a'"):
         check_columns(["a", "b", "a"], real=frame)
+    with pytest.raises(DataError, match="Name at least one"):
+        check_columns([], real=frame)
     with pytest.raises(DataError, match="holdout must have at least one row"):
         check_columns(["a"], holdout=frame.iloc[:0])
 

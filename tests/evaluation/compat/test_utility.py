@@ -118,3 +118,11 @@ def test_a_class_that_cannot_be_learned_is_refused_and_a_lone_class_undefined():
         mle(synthetic[synthetic["colour"] != "red"], test, **columns)
     red = synthetic[synthetic["colour"] == "red"]
     assert np.isnan(mle(red, test[test["colour"] == "red"], **columns))
+
+
+def test_too_little_is_refused_or_undefined():
+    pytest.importorskip("xgboost")
+    frame = complete(8, 0)
+    assert np.isnan(mle(frame, frame, numerical=["size", "price"], categorical=[], target="size", n_jobs=1))
+    with pytest.raises(DataError, match="no column from which 'size' could be predicted"):
+        mle(frame, frame, numerical=["size"], categorical=[], target="size")
