@@ -1,7 +1,7 @@
 """The three answers that a reader needs first, in plain words.
 
 A report's frame enters; for each of the questions "does it look like the data,
-does it work like the data, does it copy the data" a verdict and a sentence with
+does it work like the data, does it leak the data" a verdict and a sentence with
 the figures behind it leave. The words follow from fixed bands, stated here.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synthgan.evaluation.intervals import wilson
+from synthgan.evaluation.metrics import FAMILIES
 
 __all__ = ["Answer", "answer_all", "show"]
 
@@ -31,6 +31,13 @@ _WORKS = (  # share of the real model's advantage over guessing that the synthet
     (0.80, "Mostly: a model learns a little less from it"),
     (0.50, "Partly: a model learns much less from it"),
     (-np.inf, "Hardly: a model learns little from it"),
+)
+
+
+_NOT_ASKED = ("Not measured", "This part of the report was left out.")
+_NO_PROOF = (
+    "The attacks know the synthetic table and some records, not the model: finding nothing is no proof of "
+    "privacy."
 )
 
 
@@ -57,12 +64,17 @@ def show(value: float, units: str) -> str:
 def answer_all(frame: pd.DataFrame, facts: Mapping[str, Any]) -> tuple[Answer, Answer, Answer]:
     """Answer the three questions from the frame and the facts of a report."""
     rows = {row["metric"]: row for row in frame.to_dict("records")}
-    return _looks(rows), _works(rows, facts), _copies(rows, facts)
+    answers = []
+    for (family, question), judge in zip(FAMILIES.items(), (_looks, _works, _leaks), strict=True):
+        verdict, text = judge(rows, facts) if family in facts["parts"] else _NOT_ASKED
+        answers.append(Answer(question, verdict, text))
+    first, second, third = answers
+    return first, second, third
 
 
-def _looks(rows: Mapping[str, Any]) -> Answer:
+def _looks(rows: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[str, str]:  # noqa: ARG001
     """Judge the likeness by the classifier that sees all columns together."""
-    row, shape, trend = rows["c2st_gbm"], rows["shape_error"], rows["trend_error"]
+    row, shape, trend = rows["c2st_gbm"], rows["shape_error"], rows["trend_error_shared"]
     known = not np.isnan(row["value"])
     verdict = (
         next(words for least, words in _LOOKS if row["value"] >= least) if known else "Too few rows to tell"
@@ -73,12 +85,11 @@ def _looks(rows: Mapping[str, Any]) -> Answer:
         f"{show(shape['value'], 'ratio')} on average{_in_brackets(shape)}, pairs of columns by "
         f"{show(trend['value'], 'ratio')}{_in_brackets(trend)}."
     )
-    return Answer("Does it look like the data?", verdict, text)
+    return verdict, text
 
 
-def _works(rows: Mapping[str, Any], facts: Mapping[str, Any]) -> Answer:
+def _works(rows: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[str, str]:
     """Judge the use by how much of the real model's advantage over guessing is kept."""
-    question = "Does it work like the data?"
     tstr, trtr = rows["tstr"], rows["trtr"]
     if np.isnan(tstr["value"]) or np.isnan(trtr["value"]):
         needed = (
@@ -86,7 +97,7 @@ def _works(rows: Mapping[str, Any], facts: Mapping[str, Any]) -> Answer:
             if facts["target"] is None
             else "a holdout and two classes in every table"
         )
-        return Answer(question, "Not tested", f"The test trains a model on each table; it needs {needed}.")
+        return "Not tested", f"The test trains models on each table; it needs {needed}."
     units = tstr["units"]
     chance = 0.0 if units == "R2" else 0.5
     text = (
@@ -95,38 +106,30 @@ def _works(rows: Mapping[str, Any], facts: Mapping[str, Any]) -> Answer:
         f"real table it reaches {show(trtr['value'], units)} (guessing: {chance})."
     )
     if trtr["value"] - chance < 0.02:
-        return Answer(question, "Cannot be said: the real table does not predict this target either", text)
+        return "Cannot be said: the real table does not predict this target either", text
     kept = (tstr["value"] - chance) / (trtr["value"] - chance)
-    return Answer(question, next(words for least, words in _WORKS if kept >= least), text)
+    return next(words for least, words in _WORKS if kept >= least), text
 
 
-def _copies(rows: Mapping[str, Any], facts: Mapping[str, Any]) -> Answer:
-    """Judge the identical rows against those of the holdout; never more than that."""
-    question = "Does it copy the data?"
-    row, n_rows = rows["identical_share"], facts["rows"]
-    n_same = round(row["value"] * n_rows["synthetic"])
+def _leaks(rows: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[str, str]:
+    """Say what the attacks found and what they could have found; never more than that."""
+    privacy, row = facts["privacy"], rows["identical_share"]
+    n_same = round(row["value"] * facts["rows"]["synthetic"])
+    copies = (
+        f"{show(row['value'], 'ratio')} of the synthetic rows ({n_same:,} of {facts['rows']['synthetic']:,}) "
+        f"are identical to a real row{_in_brackets(row)}."
+    )
+    verdict = privacy["verdict"]
+    words = verdict[0].upper() + verdict[1:]
+    if "detectable_auc" not in privacy:
+        return words, f"{copies} {_NO_PROOF}"
+    attack = rows["membership_auc"]
     text = (
-        f"{show(row['value'], 'ratio')} of the synthetic rows ({n_same:,} of {n_rows['synthetic']:,}) "
-        "are identical to a real row"
+        f"The best of five attacks tells real rows from rows that the model never saw with an AUC of "
+        f"{show(attack['value'], 'AUC')} (0.5 is guessing; {show(privacy['detectable_auc'], 'AUC')} would be "
+        f"found with probability 0.8). {copies} {_NO_PROOF}"
     )
-    caution = (
-        " Identical rows are the crudest form of copying: their absence is no evidence of privacy, and this "
-        "report does not measure privacy."
-    )
-    if np.isnan(row["ceiling"]):
-        verdict = (
-            "No identical rows found"
-            if row["value"] == 0
-            else "Some rows are identical; no holdout to compare with"
-        )
-        return Answer(question, verdict, text + "." + caution)
-    text += f"; of real rows that the model never saw, {show(row['ceiling'], 'ratio')} are."
-    unseen = wilson(round(row["ceiling"] * n_rows["ceiling"]), n_rows["ceiling"])
-    if row["low"] > unseen.high:
-        verdict = "More rows are identical than chance explains"
-    else:
-        verdict = "No more identical rows than unseen real data has"
-    return Answer(question, verdict, text + caution)
+    return words, text
 
 
 def _references(row: Mapping[str, Any], units: str) -> str:

@@ -146,5 +146,8 @@ def bootstrapped(
         drawn.append(measure(real.take(rows), synthetic.take(others)))
     found = {}
     for name, value in measure(real, synthetic).items():
-        found[name] = Estimate.around(value, float(np.std([resample[name] for resample in drawn], ddof=1)))
+        resamples = np.array([resample[name] for resample in drawn])
+        half = Z95 * float(np.std(resamples, ddof=1))
+        most = 1.0 if max(value, *resamples) <= 1 else np.inf
+        found[name] = Estimate(value, max(0.0, value - half), min(most, value + half))
     return found

@@ -7,7 +7,7 @@ nothing from outside; names and categories are escaped by the template.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -16,7 +16,7 @@ import pandas as pd
 
 from synthgan.evaluation import plots
 from synthgan.evaluation.answers import show
-from synthgan.evaluation.metrics import METRICS
+from synthgan.evaluation.metrics import FAMILIES, METRICS
 from synthgan.evaluation.profiles import Bars, Histogram
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ __all__ = ["render"]
 _MAX_CARDS = 40  # columns that get a picture, the worst first
 _MAX_CELLS = 30  # columns of the heat map, the worst first
 _MAX_CURVES = 16
-_CHANCE = {"AUC": 0.5, "macro AUC": 0.5, "R2": 0.0}  # where the scale of a score begins
+_CHANCE = {"AUC": 0.5, "macro AUC": 0.5, "R2": 0.0}  # where the scale of a score begins; it ends at 1
 _PALE, _DARK = np.array([247, 249, 251]), np.array([8, 69, 126])
 
 
@@ -55,6 +55,8 @@ def render(report: Report, history: pd.DataFrame | None = None) -> str:
     return environment.get_template("report.html.jinja").render(
         report=report,
         metrics=[_metric(row) for row in report.frame.to_dict("records")],
+        families=[family for family in FAMILIES if family in report.facts["parts"]],
+        tables=list(_tables(report)),
         cards=_cards(report),
         n_hidden=max(0, len(report.columns) - _MAX_CARDS),
         map=_heat_map(report),
@@ -69,12 +71,13 @@ def _metric(row: dict[Hashable, Any]) -> dict[str, Any]:
     metric, units = METRICS[row["metric"]], row["units"]
     figures = {name: row[name] for name in ("value", "low", "high", "ceiling", "floor")}
     known = [figure for figure in figures.values() if not np.isnan(figure)]
-    start, end = (0.0, max([1e-9, *known])) if units == "ratio" else (min([_CHANCE[units], *known]), 1.0)
+    start, end = min([_CHANCE.get(units, 0.0), *known]), 1.0 if units in _CHANCE else max([1e-9, *known])
     place = {name: 2 + 96 * (figure - start) / (end - start) for name, figure in figures.items()}
     return {
         "name": metric.name,
         "title": metric.title,
         "family": metric.family,
+        "headline": metric.headline,
         "better": {
             "lower": "lower is better",
             "higher": "higher is better",
@@ -85,6 +88,134 @@ def _metric(row: dict[Hashable, Any]) -> dict[str, Any]:
         "place": {name: None if np.isnan(at) else round(at, 2) for name, at in place.items()},
         "ends": (show(start, units), show(end, units)),
     }
+
+
+def _tables(report: Report) -> Iterator[dict[str, Any]]:
+    """Give the tables of models, attacks and augmentation as titles and rows of text."""
+    for name, (title, text, columns) in _DETAILS.items():
+        table = report.details.get(name)
+        if name == "membership" and "threat_model" in report.facts.get("privacy", {}):
+            text = f"{report.facts['privacy']['threat_model']} {text}"
+        if table is not None and len(table):
+            rows = [[write(row) for write in columns.values()] for row in table.to_dict("records")]
+            yield {"title": title, "text": text, "titles": list(columns), "rows": rows}
+
+
+Cell = Callable[[dict[Hashable, Any]], str]
+
+
+def _text(name: str) -> Cell:
+    """Write a cell as it is."""
+    return lambda row: str(row[name])
+
+
+def _count(name: str) -> Cell:
+    return lambda row: f"{row[name]:,}"
+
+
+def _figure(name: str, units: str = "") -> Cell:
+    """Write a figure in the units given, or in those of the row."""
+    return lambda row: show(row[name], units or row["units"])
+
+
+def _ranged(name: str, units: str = "", low: str = "", high: str = "") -> Cell:
+    """Write a figure with its interval."""
+
+    def write(row: dict[Hashable, Any]) -> str:
+        ends = row[low or f"{name}_low"], row[high or f"{name}_high"]
+        figures = [show(figure, units or row["units"]) for figure in (row[name], *ends)]
+        if figures[1] == "-":
+            return figures[0]
+        return f"{figures[0]} ({figures[1].removesuffix(' %')} to {figures[2]})"
+
+    return write
+
+
+def _p(row: dict[Hashable, Any]) -> str:
+    """Write a p-value."""
+    if np.isnan(row["p"]):
+        return "-"
+    return "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+
+
+_RATES: dict[str, Cell] = {
+    "real records": _ranged("main", "ratio"),
+    "holdout records": _ranged("control", "ratio"),
+}
+_DETAILS: dict[str, tuple[str, str, dict[str, Cell]]] = {
+    "models": (
+        "Models",
+        "Each model, trained on one table and tested on another, with its score and 95 % interval.",
+        {
+            "model": _text("model"),
+            "trained on": _text("train"),
+            "tested on": _text("test"),
+            "score": _ranged("score", low="low", high="high"),
+            "in": _text("units"),
+            "second score": _figure("second", "plain"),
+            "in ": _text("second_units"),
+        },
+    ),
+    "augmentation": (
+        "Augmentation",
+        "The same model trained on the real rows and on what is added to them, tested on the holdout; lift "
+        "is the difference to the real rows alone.",
+        {
+            "trained on": _text("strategy"),
+            "metric": _text("metric"),
+            "score": _figure("score", "plain"),
+            "lift": _ranged("lift", "plain", low="low", high="high"),
+            "verdict": _text("verdict"),
+        },
+    ),
+    "membership": (
+        "Attacks on membership",
+        "Each attack scores real and holdout records by the synthetic table; a table that tells nothing "
+        "about who was in the real one gives an AUC of 0.5. p is corrected for all tests of this table; a "
+        "leak is found at 0.01.",
+        {
+            "attack": _text("attack"),
+            "records": _text("records"),
+            "members": _count("n_members"),
+            "others": _count("n_others"),
+            "AUC": _ranged("auc", "AUC"),
+            "found at 1 % false": _ranged("tpr_at_0.01", "ratio"),
+            "at 0.1 % false": _ranged("tpr_at_0.001", "ratio"),
+            "p": _p,
+        },
+    ),
+    "attributes": (
+        "Guessing a cell from the others",
+        "How often the nearest synthetic rows give away a cell of a record whose other cells are known. Only "
+        "what real records have over holdout records is a leak.",
+        {
+            "column": _text("secret"),
+            **_RATES,
+            "one guess for all": _ranged("baseline", "ratio"),
+            "excess": _ranged("excess", "ratio"),
+            "p": _p,
+        },
+    ),
+    "singling out": (
+        "Singling out",
+        "How often conditions that fit exactly one synthetic row fit exactly one record. Only what real "
+        "records have over holdout records is a leak.",
+        {
+            "columns": _count("n_columns"),
+            "conditions": _count("n_predicates"),
+            **_RATES,
+            "independent columns": _ranged("baseline", "ratio"),
+            "excess": _ranged("excess", "ratio"),
+            "p": _p,
+        },
+    ),
+    "copies": (
+        "Copied records",
+        "The share of records that have a copy among the synthetic rows.",
+        {"copy": _text("copy"), **_RATES, "p": _p},
+    ),
+}
+"""Title, explanation and columns of each table of detail."""
 
 
 def _cards(report: Report) -> list[dict[str, Any]]:

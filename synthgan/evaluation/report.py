@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from synthgan.evaluation.answers import Answer, answer_all, show
+from synthgan.evaluation.metrics import METRICS
 from synthgan.evaluation.profiles import Profile
 from synthgan.io import atomic_write
 
 __all__ = ["SCHEMA", "Report"]
 
-SCHEMA = "synthgan-report/1"
+SCHEMA = "synthgan-report/2"
 """The version of the JSON: a key may be added within a version, never changed."""
 
 _ESCAPED = str.maketrans({char: f"\\{char}" for char in "\\`*_{}[]()#+!|<>~$"} | {"\n": " ", "\r": " "})
@@ -28,32 +30,34 @@ class Report:
     """The result of `evaluate`.
 
     ``report["c2st_gbm"]`` is the value of a metric, ``print(report)`` a short
-    table.
+    table, ``report.frame`` the whole one.
 
     Parameters
     ----------
     frame : DataFrame, one row per metric
-        ``metric``, ``family`` ("fidelity", "utility", "copies"), ``value`` with
+        ``metric``, ``family`` ("fidelity", "utility", "privacy"), ``value`` with
         its 95 % interval ``low`` and ``high``, ``ceiling`` (the holdout in the
         role of the synthetic table; TRTR for utility), ``floor`` (independent
         columns), ``best``, ``direction`` ("lower", "higher", "match": like the
         ceiling), ``units``, ``source``. NaN where a figure is not known or no
         honest interval exists.
-    columns : DataFrame, one row per column
-        See `column_errors`.
-    pairs : DataFrame, one row per pair of columns
-        See `pair_errors`.
+    details : mapping of name to DataFrame
+        "columns" (see `column_errors`) and "pairs" (`association_errors`)
+        always; of the parts that were measured "models" (`utility_table`),
+        "membership" (`membership_attacks`), "attributes"
+        (`attribute_inference`), "singling out" (`singling_out`), "copies"
+        (`copied_records`) and "augmentation" (`augmentation_lift`).
     notes : tuple of str
         What was skipped, sampled or left out, and why.
     facts : mapping
-        Rows of each table, number of columns, target, task, seed.
+        Rows of each table, number of columns, target, task, parts, seed; under
+        "privacy" the verdict with the threat model and the power of the attacks.
     profiles : tuple of Profile
         The distributions that `to_html` draws.
     """
 
     frame: pd.DataFrame
-    columns: pd.DataFrame
-    pairs: pd.DataFrame
+    details: Mapping[str, pd.DataFrame]
     notes: tuple[str, ...]
     facts: Mapping[str, Any]
     profiles: tuple[Profile, ...] = field(repr=False)
@@ -66,12 +70,22 @@ class Report:
         return float(found.iloc[0])
 
     @property
+    def columns(self) -> pd.DataFrame:
+        """Give the figures of each column."""
+        return self.details["columns"]
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """Give the figures of each pair of columns."""
+        return self.details["pairs"]
+
+    @property
     def answers(self) -> tuple[Answer, Answer, Answer]:
-        """Say whether the table looks like the data, works like it, copies it."""
+        """Say whether the table looks like the data, works like it, leaks it."""
         return answer_all(self.frame, self.facts)
 
     def __str__(self) -> str:
-        cells = [["", "value", "95 % interval", "ceiling", "floor", "best"], *_cells(self.frame)]
+        cells = [["", "value", "95 % interval", "ceiling", "floor", "best"], *_cells(self.headlines())]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [self.headline()]
         for row in cells:
@@ -80,6 +94,10 @@ class Report:
         for answer in self.answers:
             lines.append(f"{answer.question} {answer.verdict}.")
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+
+    def headlines(self) -> pd.DataFrame:
+        """Give the rows of the metrics that a reader needs first."""
+        return self.frame[[METRICS[name].headline for name in self.frame["metric"]]]
 
     def headline(self) -> str:
         """Say in a line what was compared."""
@@ -93,10 +111,9 @@ class Report:
         """Give everything but the plots as plain values; NaN becomes None."""
         return {
             "schema": SCHEMA,
-            **self.facts,
+            **_plain(self.facts),
             "metrics": _records(self.frame),
-            "columns": _records(self.columns),
-            "pairs": _records(self.pairs),
+            **{name.replace(" ", "_"): _records(table) for name, table in self.details.items()},
             "notes": list(self.notes),
         }
 
@@ -163,17 +180,20 @@ def _escape(text: str) -> str:
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Turn rows into dicts of JSON values."""
-    return [dict(zip(frame.columns, _plain(row), strict=True)) for row in frame.itertuples(index=False)]
+    return [
+        {name: _plain(value) for name, value in zip(frame.columns, row, strict=True)}
+        for row in frame.itertuples(index=False)
+    ]
 
 
-def _plain(values: Iterable[Any]) -> list[Any]:
-    """Turn cells into JSON values; names that JSON has no type for become text."""
-    plain: list[Any] = []
-    for value in values:
-        if isinstance(value, float):
-            plain.append(float(value) if math.isfinite(value) else None)
-        elif isinstance(value, bool | str) or value is None:
-            plain.append(value)
-        else:
-            plain.append(int(value) if isinstance(value, int) else str(value))
-    return plain
+def _plain(value: Any) -> Any:
+    """Turn a value into one of JSON; names that JSON has no type for become text, NaN becomes None."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, Real):
+        return int(value) if isinstance(value, Integral) else float(value) if math.isfinite(value) else None
+    return str(value)

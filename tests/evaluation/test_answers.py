@@ -5,7 +5,12 @@ import pytest
 from synthgan.evaluation.answers import answer_all, show
 from synthgan.evaluation.metrics import METRICS
 
-FACTS = {"target": "y", "rows": {"real": 1000, "synthetic": 1000, "holdout": 1000, "ceiling": 1000}}
+FACTS = {
+    "target": "y",
+    "rows": {"real": 1000, "synthetic": 1000, "holdout": 1000, "ceiling": 1000},
+    "parts": ["fidelity", "utility", "privacy"],
+    "privacy": {"verdict": "no leak found by these attacks at this power", "detectable_auc": 0.53},
+}
 
 
 def answers(facts=FACTS, ceiling=0.5, **values):
@@ -46,19 +51,26 @@ def test_a_target_that_nothing_predicts_says_nothing():
 
 
 @pytest.mark.parametrize(
-    ("share", "ceiling", "word"),
-    [
-        (0.01, 0.01, "No more"),
-        (0.2, 0.01, "More rows"),
-        (0.0, np.nan, "No identical"),
-        (0.1, np.nan, "Some rows"),
-    ],
+    "verdict", ["leak found: membership", "no leak found by these attacks at this power", "no verdict: why"]
 )
-def test_copies_are_judged_against_the_holdout_and_never_as_privacy(share, ceiling, word):
-    answer = answers(identical_share=share, ceiling=ceiling)[2]
-    assert answer.verdict.startswith(word)
-    assert "no evidence of privacy" in answer.text
+def test_the_verdict_on_leaks_is_that_of_the_attacks_and_never_a_promise(verdict):
+    answer = answers(FACTS | {"privacy": FACTS["privacy"] | {"verdict": verdict}})[2]
+    assert answer.verdict == verdict[0].upper() + verdict[1:]
+    assert "no proof of privacy" in answer.text
+    assert "0.530 would be found with probability 0.8" in answer.text
     assert "safe" not in answer.text + answer.verdict
+
+
+def test_without_attacks_only_copies_are_told():
+    answer = answers(FACTS | {"privacy": {"verdict": "no verdict: there is no holdout"}}, ceiling=np.nan)[2]
+    assert "identical to a real row." in answer.text
+    assert "AUC" not in answer.text
+
+
+def test_a_part_that_was_left_out_is_said_to_be():
+    verdicts = [answer.verdict for answer in answers(FACTS | {"parts": ["fidelity"]})]
+    assert verdicts[0] != "Not measured"
+    assert verdicts[1:] == ["Not measured", "Not measured"]
 
 
 @pytest.mark.parametrize(
