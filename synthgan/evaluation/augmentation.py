@@ -40,7 +40,7 @@ STRATEGIES = (
 )
 _SHARE = 0.8  # of the rows, in each repeat
 _SMOTE_ROWS = 2_000  # of a class, among which neighbours are sought: distances of all pairs are held
-_NO_SMOTE = "imbalanced-learn is not installed (pip install imbalanced-learn)"
+_NO_SMOTE = "imbalanced-learn is not installed (pip install 'synthgan[augmentation]')"
 
 
 def augmentation_lift(
