@@ -7,9 +7,10 @@ random from one population. Coded tables enter, a row for each attack leaves.
 Every attack but the last scores a record without looking at who is a member:
 all records attacked stand together, and a record is compared with the synthetic
 rows and with the *other* records. So the labels are exchangeable given the
-scores whenever the synthetic table tells nothing about them, and the p-values
-are exact (see `synthgan.evaluation.alarms`) for any data, with duplicates and
-ties. An attack that learns from labels learns them from one half of the records
+scores whenever the synthetic table tells nothing about them. The tests of the
+top records are then exact for any data, with duplicates and ties (see
+`synthgan.evaluation.alarms`); that of the ranks is so but for the normal law of
+their sum. An attack that learns from labels learns them from one half of the records
 and is judged on the other half: in cross-validation the halves would lean on
 each other's labels, and their common variance be larger than it looks.
 """
@@ -118,7 +119,7 @@ def density_ratio_score(to_synthetic: Floats, to_others: Floats) -> Floats:
     References
     ----------
     van Breugel et al. (2023), "Membership inference attacks against synthetic
-    data through overfitting detection", eq. (2), with nearest-neighbour densities.
+    data through overfitting detection", with nearest-neighbour densities.
 
     Examples
     --------
