@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from synthgan.gan.networks import CodeBook, Rows
 from synthgan.layout import EncodedConditions, Layout, Permitted
@@ -20,7 +21,7 @@ __all__ = ["Allowed", "Given", "canonical_order", "grouped", "prefix_masks", "su
 
 @dataclass(frozen=True)
 class Allowed:
-    """What the cells of one column of k codes may be, in c cells of alpha a code.
+    """What the cells of one column of k codes may be, in c cells of alpha a code, c as in all columns.
 
     Parameters
     ----------
@@ -47,7 +48,10 @@ class Allowed:
         n_cells, continuous = book.cells[span].cpu(), book.continuous[span].cpu()
         is_group = (n_cells > 1) & ~continuous
         parts = permitted.by_cell(n_cells.numpy(), is_group.numpy())
-        share, first, last = (torch.from_numpy(part).float().to(book.cells.device) for part in parts)
+        share, first, last = (
+            F.pad(torch.from_numpy(part).float(), (0, book.n_cells - part.shape[1])).to(book.cells.device)
+            for part in parts
+        )
         whole = share.sum(dim=1) >= book.cells[span] - 1e-5
         return cls(
             share.log(),

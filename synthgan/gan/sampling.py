@@ -120,8 +120,7 @@ class Sampler:
         if given is not None:
             allowed, rest = given.allowed, self._meet(given, drawn, rng)
         if self.n_passes < len(rest):
-            noise = torch.from_numpy(rng.standard_normal((n_rows, self.noise_dim), dtype=np.float32))
-            self._add_latent(noise.to(device), drawn)
+            self._add_latent(rng, drawn, None if given is None else self._is_known(given, rest))
         for group in grouped(rest, self.n_passes):
             rows = drawn.pending(group)
             hidden = self.decoder.hidden(drawn.embedded[rows])  # (m, h), m contexts
@@ -184,11 +183,41 @@ class Sampler:
         """Log probability of each code of column j together with a cell that is allowed, (m, k)."""
         return self._logits(j, hidden).log_softmax(dim=1) + self._log_mass(j, hidden, allowed)
 
-    def _add_latent(self, noise: Tensor, drawn: _Drawn) -> None:
-        """Let the generator make a latent vector for each row, given what the row shows so far."""
-        condition = drawn.of_rows(drawn.embedded).expand(len(noise), -1)  # (b, h)
-        drawn.embedded = condition + self.decoder.latent(self.generator(noise, condition))
+    def _add_latent(self, rng: np.random.Generator, drawn: _Drawn, is_known: Tensor | None) -> None:
+        """Let the generator make a latent vector for each row.
+
+        With known cells, each row takes one of a few vectors made without them, with a chance
+        proportional to the probability that the decoder then gives these cells. (Measured on Adult in
+        one pass, given the income: C2ST .715; .823 with a vector that the generator makes for the cells.)
+        """
+        n_rows = len(drawn.codes)
+        n_tries = 1 if is_known is None else N_CANDIDATES
+        noise = rng.standard_normal((n_rows * n_tries, self.noise_dim), dtype=np.float32)
+        blank = self.decoder.blank()
+        latent = self.generator(torch.from_numpy(noise).to(blank.device), blank.expand(len(noise), -1))
+        if is_known is not None:
+            log_weight = self._log_likelihood(blank + self.decoder.latent(latent), drawn, is_known, n_tries)
+            chosen = inverse_cdf(log_weight, _uniform(rng, (n_rows,)).to(blank.device))
+            latent = latent[chosen + torch.arange(0, len(latent), n_tries, device=chosen.device)]
+        drawn.embedded = drawn.of_rows(drawn.embedded).expand(n_rows, -1) + self.decoder.latent(latent)
         drawn.context = None
+
+    def _is_known(self, given: Given, rest: list[int]) -> Tensor:
+        """Say which cells are known once the restricted columns are drawn, (1 or b, g)."""
+        is_known = given.known.clone()
+        drawn_first = [j for j in self.order if j not in rest]
+        is_known[:, drawn_first] = True
+        return is_known
+
+    def _log_likelihood(self, embedded: Tensor, drawn: _Drawn, is_known: Tensor, n_tries: int) -> Tensor:
+        """Log probability of the known codes of each row given each of its latent vectors, (b, n_tries)."""
+        hidden = self.decoder.hidden(embedded)  # (b * n_tries, h)
+        total = hidden.new_zeros(len(hidden))
+        for j in torch.nonzero(is_known.any(dim=0)).flatten().tolist():
+            codes = (drawn.codes[:, j] - self.book.starts[j]).repeat_interleave(n_tries)
+            log_p = self._logits(j, hidden).log_softmax(dim=1).gather(1, codes[:, None]).squeeze(1)
+            total += log_p * is_known[:, j].expand(len(drawn.codes)).repeat_interleave(n_tries)
+        return total.view(-1, n_tries)
 
     def _draw_column(
         self,

@@ -32,19 +32,19 @@ class Cells:
     Parameters
     ----------
     known : bool array of shape (n,)
-    values : array of shape (n,)
+    plain : array of shape (n,)
         Plain numbers, or positions of levels; anything where not known.
     missing : bool array of shape (n,)
         Where the known value is the missing one.
     """
 
     known: NDArray[np.bool_]
-    values: NDArray[Any]
+    plain: NDArray[Any]
     missing: NDArray[np.bool_]
 
     def rows(self, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Take values and where there is none: the relations of a table compare these."""
-        return self.values[rows], (self.missing | ~self.known)[rows]
+        return self.plain[rows], (self.missing | ~self.known)[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +65,8 @@ class Range:
         after = np.minimum(before + 1, len(self.low) - 1)
         lower = np.clip(values, self.low[before], self.high[before])
         upper = np.clip(values, self.low[after], self.high[after])
-        plain = values.astype(np.float64)
-        is_lower = np.abs(plain - lower) <= np.abs(upper - plain)
+        half = values / 2  # differences of halves do not overflow
+        is_lower = np.abs(half - lower / 2) <= np.abs(upper / 2 - half)
         moved: NDArray[Any] = np.where(is_lower | (lower == values), lower, upper)
         return moved
 
@@ -118,11 +118,11 @@ class Conditions:
         """Return codes and alphas of the known cells of one column, and which are known."""
         own, cells = cast(Any, codec.codecs_[name]), self.cells[name]
         if isinstance(own, CategoricalCodec):
-            has_code = cells.known & (cells.values != UNKNOWN)
-            codes, alphas = own.encode_levels(np.where(has_code, cells.values, 0))
+            has_code = cells.known & (cells.plain != UNKNOWN)
+            codes, alphas = own.encode_levels(np.where(has_code, cells.plain, 0))
             return codes, alphas, has_code
-        codes, alphas = own.encode_numbers(cells.values, cells.missing & cells.known)
-        absent = Cells(np.zeros_like(cells.known), cells.values, cells.missing)
+        codes, alphas = own.encode_numbers(cells.plain, cells.missing & cells.known)
+        absent = Cells(np.zeros_like(cells.known), cells.plain, cells.missing)
         codec.mark_relations(own, lambda k, rows: self.cells.get(k, absent).rows(rows), codes, alphas)
         return codes, alphas, cells.known
 
@@ -132,7 +132,7 @@ class Conditions:
         """Set plain numbers of one column to what was asked for."""
         if name in self.cells:
             cells = self.cells[name]
-            values = np.where(cells.known, cells.values, values)
+            values = np.where(cells.known, cells.plain, values)
             missing = np.where(cells.known, cells.missing, missing)
         wanted = self.ranges.get(name)
         return wanted.into(values) if isinstance(wanted, Range) else values, missing

@@ -18,7 +18,15 @@ from synthgan.schema import Column, check_column_names
 from synthgan.transforms.categorical import CategoricalCodec
 from synthgan.transforms.conditions import MISSING, UNKNOWN, Cells, Conditions
 from synthgan.transforms.generated import ConstantCodec
-from synthgan.transforms.known import as_text, find_levels, has_missing, known_column, no_category, no_number
+from synthgan.transforms.known import (
+    as_text,
+    find_levels,
+    has_missing,
+    known_column,
+    no_category,
+    no_number,
+    ticks,
+)
 from synthgan.transforms.numeric import NumericCodec
 
 if TYPE_CHECKING:
@@ -89,6 +97,8 @@ class _Given:
         """Read the cells as plain numbers, or as positions of levels."""
         if isinstance(self.codec, NumericCodec):
             present, values = self._numbers(), np.zeros(len(self.known), self.codec.plain)
+            if not self.is_gap:
+                self._require_known(present)
         else:
             present, values = self._level_positions(), np.full(len(self.known), MISSING)
         values[~self.missing] = present
@@ -99,7 +109,11 @@ class _Given:
         wanted = self.column.dtype
         cast = self.present
         with contextlib.suppress(TypeError, ValueError, OverflowError, pa.ArrowException):
-            cast = cast.astype(wanted)
+            if isinstance(wanted, pd.CategoricalDtype):
+                codes = wanted.categories.get_indexer(pd.Index(cast.astype(object)))
+                cast = pd.Series(pd.Categorical.from_codes(codes, dtype=wanted))
+            else:
+                cast = cast.astype(wanted)
         if cast.dtype != wanted or cast.isna().any() or list(cast) != list(self.present):
             self._refuse(f"has the dtype {self.present.dtype}, which does not fit {wanted}. Convert it.")
         return cast.array
@@ -118,16 +132,21 @@ class _Given:
         """Convert to plain numbers of the column, exactly."""
         if len(self.present) == 0:
             return np.zeros(0, self.codec.plain)
+        if self.column.kind != "numerical" and natural_kind(self.present.dtype) == "categorical":
+            return self._spelled_ticks()
         own, theirs = self.column.dtype, self.present.dtype
         if natural_kind(theirs) != self.column.kind or (time_zone(own) is None) != (
             time_zone(theirs) is None
         ):
             self._refuse(f"is {self.column.kind} ({own}), but has the dtype {theirs} here. Convert it.")
         found, _ = to_numbers(self.present)
-        values = self._cast(found) if self.column.kind == "numerical" else self._ticks(found)
-        if not self.is_gap:
-            self._require_known(values)
-        return values
+        return self._cast(found) if self.column.kind == "numerical" else self._ticks(found)
+
+    def _spelled_ticks(self) -> NDArray[Any]:
+        """Count times that are text or objects."""
+        found = [ticks(value, self.column) for value in self.present]
+        self._refuse_where(np.array([count is None or count.denominator > 1 for count in found]))
+        return np.array([int(count) for count in found if count is not None], dtype=np.int64)
 
     def _ticks(self, values: NDArray[Any]) -> NDArray[Any]:
         """Count times in the unit of the column."""
@@ -149,7 +168,8 @@ class _Given:
         if values.dtype.kind == "f" and wanted.kind != "f":
             bound = 2.0 ** (63 if wanted.kind == "i" else 64)
             is_same &= (values < bound) & (values >= (-bound if wanted.kind == "i" else 0))
-        narrow = to_numbers(pd.Series(from_numbers(cast, ~is_same, self.column.dtype)))[0]
+        cast = np.where(is_same, cast, 0)
+        narrow, _ = to_numbers(pd.Series(from_numbers(cast, np.zeros_like(is_same), self.column.dtype)))
         if wanted.kind != "f":
             is_same &= narrow == cast  # it also fits into fewer bits
         self._refuse_where(~is_same)
@@ -165,7 +185,7 @@ class _Given:
 
     def _require_known(self, values: NDArray[Any]) -> None:
         """Refuse numbers outside the learned range or beside the grid."""
-        if self.codec.grid_ is None:
+        if len(values) and self.codec.grid_ is None:
             self._refuse("had no value when the model was fitted. Leave it out.")
         is_bad = self.codec.snap(values) != values
         if is_bad.any():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Hashable, Iterable
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from synthgan.dtypes import Array, from_numbers
+from synthgan.dtypes import NANOSECONDS, Array, from_numbers, time_unit, time_zone
 from synthgan.errors import ConditionError, listing, suggestion
 from synthgan.schema import Column
 from synthgan.transforms.categorical import CategoricalCodec
@@ -18,7 +21,7 @@ from synthgan.transforms.numeric import NumericCodec
 if TYPE_CHECKING:
     from synthgan.transforms.table import TableCodec
 
-__all__ = ["as_text", "find_levels", "has_missing", "known_column", "no_category", "no_number"]
+__all__ = ["as_text", "find_levels", "has_missing", "known_column", "no_category", "no_number", "ticks"]
 
 
 def known_column(name: Hashable, codec: TableCodec) -> Column:
@@ -61,7 +64,7 @@ def find_levels(codec: CategoricalCodec | ConstantCodec, values: Iterable[object
 def no_category(value: object, codec: CategoricalCodec | ConstantCodec) -> str:
     """Say that a column lacks a category, and what it has."""
     levels: Array = codec.value_ if isinstance(codec, ConstantCodec) else codec.levels_
-    plain = [level.item() if isinstance(level, np.generic) else level for level in levels]
+    value, *plain = (one.item() if isinstance(one, np.generic) else one for one in [value, *levels])
     if isinstance(codec, ConstantCodec):
         return f"is constant: {plain[0]!r}." if plain else "has missing values only."
     return f"has no category {value!r}.{suggestion(value, plain)} Categories: {listing(plain)}."
@@ -82,3 +85,21 @@ def as_text(number: Any, codec: NumericCodec) -> str:
     array = from_numbers(np.array([number], codec.plain), np.zeros(1, dtype=bool), codec.column.dtype)
     value = array[0]
     return str(value.item() if isinstance(value, np.number) else value)
+
+
+def ticks(value: object, column: Column) -> Fraction | None:
+    """Count a time in ticks of the column, a naive one in its zone; None if it is of another type."""
+    kind = dt.timedelta | np.timedelta64 if column.kind == "timedelta" else dt.date | np.datetime64
+    if not isinstance(value, str | kind):
+        return None
+    try:
+        moment: Any = pd.Timedelta(value) if column.kind == "timedelta" else pd.Timestamp(value)  # type: ignore[arg-type]
+        if column.kind == "datetime":
+            zone = time_zone(column.dtype)
+            if zone is None and moment.tz is not None:
+                return None
+            moment = moment.tz_localize(zone) if zone is not None and moment.tz is None else moment
+        nanoseconds = int(moment.asm8.view("i8")) * NANOSECONDS[moment.unit]
+    except (TypeError, ValueError, AttributeError):
+        return None
+    return None if moment is pd.NaT else Fraction(nanoseconds, NANOSECONDS[time_unit(column.dtype)])

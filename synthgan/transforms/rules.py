@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,12 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from synthgan.dtypes import NANOSECONDS, time_unit, time_zone
 from synthgan.errors import ConditionError
 from synthgan.schema import Column
 from synthgan.transforms.conditions import MISSING, Cells, Conditions, Range
 from synthgan.transforms.generated import ConstantCodec
-from synthgan.transforms.known import find_levels, has_missing, known_column, no_category, no_number
+from synthgan.transforms.known import find_levels, has_missing, known_column, no_category, no_number, ticks
 from synthgan.transforms.numeric import NumericCodec
 
 if TYPE_CHECKING:
@@ -148,7 +145,7 @@ class _Rule:
         """Take a value as an exact plain number: int, float or Fraction."""
         number: Any = None
         if self.column.kind != "numerical":
-            number = _ticks(value, self.column)
+            number = ticks(value, self.column)
         elif isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value):
             number = value.item() if isinstance(value, np.generic) else value
         if number is None:
@@ -170,21 +167,3 @@ def _several(wanted: object) -> list[Any]:
 
 def _is_missing(value: Any) -> bool:
     return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
-
-
-def _ticks(value: object, column: Column) -> Fraction | None:
-    """Count a time in ticks of the column, a naive one in its zone; None if it is of another type."""
-    kind = dt.timedelta | np.timedelta64 if column.kind == "timedelta" else dt.date | np.datetime64
-    if not isinstance(value, str | kind):
-        return None
-    try:
-        moment: Any = pd.Timedelta(value) if column.kind == "timedelta" else pd.Timestamp(value)  # type: ignore[arg-type]
-        if column.kind == "datetime":
-            zone = time_zone(column.dtype)
-            if zone is None and moment.tz is not None:
-                return None
-            moment = moment.tz_localize(zone) if zone is not None and moment.tz is None else moment
-        ticks = int(moment.asm8.view("i8")) * NANOSECONDS[moment.unit]
-    except (TypeError, ValueError, AttributeError):
-        return None
-    return None if moment is pd.NaT else Fraction(ticks, NANOSECONDS[time_unit(column.dtype)])

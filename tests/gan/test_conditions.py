@@ -1,11 +1,14 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from synthgan.gan.conditions import canonical_order, grouped, prefix_masks, subset_masks
-from tests.gan.tables import atoms, seeded
+from synthgan.gan.conditions import Allowed, Given, canonical_order, grouped, prefix_masks, subset_masks
+from synthgan.gan.networks import CodeBook
+from synthgan.layout import EncodedConditions, Permitted
+from tests.gan.tables import MIXED, atoms, random_table, seeded
 
 FAILURE_RATE = 1e-6  # of each chi-squared test, were its seed not fixed
 
@@ -72,3 +75,29 @@ def test_masks_come_from_the_generator_given(kind):
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+# A user's conditions
+
+
+def test_permitted_codes_become_shares_of_cells():
+    book = CodeBook(MIXED)
+    part = Permitted(np.array([0, 1, 2]), np.array([0.0, -1, 0]), np.array([0.0, 1, 1]))
+    allowed = Allowed.of(book, 2, part)  # height: an atom, three intervals, the missing value
+    assert allowed.log_mass.tolist() == [0, 0, -np.inf, -np.inf, -np.inf]
+    assert allowed.partial == [2]
+    assert allowed.log_share[2, :8].isneginf().all()
+    assert (allowed.log_share[2, 8:] == 0).all()
+    group = Allowed.of(book, 0, Permitted(np.array([2]), np.array([0.0]), np.array([0.0])))
+    assert group.partial == [2]  # one of its three members
+    assert group.log_share[2].exp().tolist()[:3] == [0, 1, 0]
+
+
+def test_given_cells_become_rows():
+    book = CodeBook(MIXED)
+    table = random_table(MIXED, 5)
+    known = np.arange(25).reshape(5, 5) % 2 == 0
+    given = Given.of(book, EncodedConditions(table, known, {}, in_order=True), {})
+    assert torch.equal(given.rows.codes, book.rows(table).codes)
+    assert given.known.tolist() == known.tolist()
+    assert given.in_order

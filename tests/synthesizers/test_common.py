@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from synthgan import IndependentSynthesizer, TabularGAN, load
-from synthgan.errors import DataError, ParameterError, SynthganError
+from synthgan.errors import ConditionError, DataError, ParameterError, SynthganError
 from synthgan.synthesizers.base import BLOCK_ROWS
 
 SMALL = {  # a network that learns next to nothing, in no time
@@ -346,3 +346,210 @@ def test_a_failed_refit_keeps_the_old_model_or_none(unfitted, fitted):
     with pytest.raises(SynthganError):
         model.fit(pd.DataFrame())
     pd.testing.assert_frame_equal(model.sample(5, random_state=0), expected)
+
+
+# Conditions
+
+
+def wide_table(n_rows=900):
+    """A table with a column of so many categories that the rare ones share codes."""
+    rng = np.random.default_rng(3)
+    town = np.append(np.arange(300), np.minimum(rng.geometric(0.02, n_rows - 300), 299))
+    return pd.DataFrame({"town": [f"town {k}" for k in town], "size": rng.normal(size=n_rows), "x": town % 3})
+
+
+def test_each_category_of_each_column_can_be_asked_for(fitted, real):
+    for name in ("text", "bool", "boolean", "level", "same", "none", "Int64", "arrow", "uint64"):
+        for value in [*real[name].dropna().unique(), *([None] if real[name].isna().any() else [])]:
+            drawn = fitted.sample(9, conditions={name: value}, random_state=0)
+            assert_same_schema(drawn, real)
+            kept = drawn[name].isna() if value is None else drawn[name] == value
+            assert kept.all(), (name, value)
+
+
+def test_each_member_of_a_group_of_rare_categories_can_be_asked_for(unfitted):
+    real = wide_table()
+    model = clone(unfitted).fit(real)
+    assert model.codec_.layout_.spans[0].n_levels.max() > 1
+    for value in real["town"].unique()[::29]:
+        assert (model.sample(9, conditions={"town": value}, random_state=0)["town"] == value).all()
+    some = real["town"].unique()[10:300:45].tolist()
+    drawn = model.sample(300, conditions={"town": some, "size": (0, None)}, random_state=0)
+    assert set(drawn["town"]) <= set(some)
+    assert len(set(drawn["town"])) > 1
+    assert (drawn["size"] >= 0).all()
+
+
+@pytest.mark.parametrize("kind", ["float", "single", "int8", "uint64", "Int64", "when", "span", "arrow"])
+def test_ranges_hold_also_where_they_are_open(fitted, real, kind):
+    low, high = (real[kind].dropna().sort_values().iloc[k] for k in (30, 50))
+    for ends in ((low, high), (low, None), (None, high), (low, low)):
+        drawn = fitted.sample(60, conditions={kind: ends}, random_state=0)
+        assert_same_schema(drawn, real)
+        assert ends[0] is None or (drawn[kind] >= ends[0]).all()
+        assert ends[1] is None or (drawn[kind] <= ends[1]).all()
+        assert not drawn[kind].isna().any()
+
+
+EVERYTHING = {
+    "float": (-0.5, 0.5),
+    "int8": [-100, 3, 99, 7],
+    "text": ["b", None],
+    "bool": True,
+    "level": ["lo", "hi"],
+    "Int64": None,
+    "when": (pd.Timestamp("2024-01-05"), "2024-01-09"),
+    "same": "only",
+}
+
+
+def test_many_conditions_hold_together_though_never_seen_together(fitted, real):
+    known = {"int8": [v for v in range(-100, 100) if v in set(real["int8"])][:3]}
+    conditions = EVERYTHING | known
+    drawn = fitted.sample(300, conditions=conditions, random_state=0)
+    assert_same_schema(drawn, real)
+    assert drawn["float"].between(-0.5, 0.5).all()
+    assert set(drawn["int8"]) <= set(known["int8"])
+    assert set(drawn["text"].dropna()) <= {"b"}
+    assert drawn["bool"].all()
+    assert drawn["Int64"].isna().all()
+    assert drawn["when"].dt.tz_localize(None).between("2024-01-05", "2024-01-09").all()
+    assert drawn["id"].is_unique
+
+
+def test_conditional_rows_are_reproducible_and_do_not_depend_on_how_many(fitted):
+    conditions = {"float": (-0.5, 0.5), "text": ["b", None], "level": "hi"}
+    many = fitted.sample(BLOCK_ROWS + 70, conditions=conditions, random_state=5)
+    for k in (1, 50, BLOCK_ROWS):
+        again = fitted.sample(k, conditions=conditions, random_state=5)
+        pd.testing.assert_frame_equal(again, many.head(k))
+    assert not fitted.sample(50, conditions=conditions, random_state=6).equals(many.head(50))
+    assert fitted.sample(0, conditions=conditions).dtypes.equals(many.dtypes)
+    assert len(fitted.sample(conditions=conditions)) == 1
+
+
+def test_a_partial_frame_is_completed_row_by_row(fitted, real):
+    part = real[["boolean", "float", "text", "int8", "when", "level", "arrow", "same"]].sample(
+        frac=1, random_state=0
+    )
+    drawn = fitted.sample(conditions=part, random_state=0)
+    assert_same_schema(drawn, real)
+    pd.testing.assert_frame_equal(drawn[part.columns], part.reset_index(drop=True))
+    assert fitted.sample(len(part), conditions=part, random_state=0).equals(drawn)
+    assert not fitted.sample(conditions=part, random_state=1).equals(drawn)
+    assert len(fitted.sample(conditions=part.head(0))) == 0
+    assert len(fitted.sample(conditions=pd.DataFrame(index=range(7)))) == 7
+    with pytest.raises(ParameterError, match="n_samples=3 and conditions with 120 rows"):
+        fitted.sample(3, conditions=part)
+
+
+def test_more_rows_than_a_block_can_be_given(fitted, real):
+    part = pd.DataFrame({"text": ["b", "c,\n"] * BLOCK_ROWS})
+    drawn = fitted.sample(conditions=part, random_state=0)
+    assert (drawn["text"] == part["text"]).all()
+    assert drawn["id"].is_unique
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ({"flaot": 1}, "Did you mean 'float'"),
+        ({"text": "bb"}, "has no category 'bb'"),
+        ({"text": ("a", "b")}, "takes no range"),
+        ({"float": (1, -1)}, "empty range"),
+        ({"int8": 1.5}, "cannot be 1.5"),
+        ({"int8": 10**6}, "known values lie between"),
+        ({"bool": None}, "no missing values"),
+        ({"id": "id-00001"}, "is an identifier"),
+        ({"same": "other"}, "is constant"),
+        (pd.DataFrame({"text": [1]}), "has no category 1"),
+        (pd.DataFrame({"int8": ["x"]}), "but has the dtype"),
+        (pd.DataFrame({"id": ["x"]}), "is an identifier"),
+    ],
+)
+def test_conditions_that_no_row_can_meet_are_refused(fitted, conditions, words):
+    with pytest.raises(ConditionError) as error:
+        fitted.sample(conditions=conditions)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("bad", ["text", 3, [("text", "b")]])
+def test_conditions_of_another_type_are_refused(fitted, bad):
+    with pytest.raises(ParameterError, match="'conditions' parameter"):
+        fitted.sample(conditions=bad)
+
+
+def with_gaps(real, share=0.3):
+    """The table with cells removed at random, in the dtypes that then hold them."""
+    exact = real.astype({"uint64": object})  # its digits would be lost in a float
+    holes = exact.mask(np.random.default_rng(1).random(real.shape) < share)
+    holes.index = range(1000, 1000 + len(real))
+    return holes
+
+
+def test_gaps_are_filled_and_given_cells_are_kept(fitted, real):
+    holes = with_gaps(real)
+    filled = fitted.impute(holes, random_state=0)
+    assert filled.columns.equals(real.columns)
+    assert filled.dtypes.equals(real.dtypes)
+    assert filled.index.equals(holes.index)
+    assert filled.notna().drop(columns="none").all(axis=None)
+    for name in real.columns.drop("none"):
+        kept = holes[name].notna().to_numpy()
+        pd.testing.assert_series_equal(filled[name][kept], real[name].set_axis(holes.index)[kept])
+    assert filled["id"].is_unique
+    assert filled.equals(fitted.impute(holes[holes.columns[::-1]], random_state=0))
+
+
+def test_several_imputations_differ_in_the_gaps_only(fitted, real):
+    holes = with_gaps(real)
+    draws = fitted.impute(holes, random_state=0, n_draws=3)
+    assert len(draws) == 3
+    assert draws[0].equals(fitted.impute(holes, random_state=0))
+    assert not draws[0].equals(draws[1])
+    assert not draws[1].equals(draws[2])
+    assert all(fitted.impute(holes.head(0), n_draws=2)[k].dtypes.equals(real.dtypes) for k in (0, 1))
+
+
+def test_a_complete_column_stays_and_bad_tables_are_refused(fitted, real):
+    filled = fitted.impute(real, random_state=0)
+    for name in real.columns[~real.isna().any()]:
+        pd.testing.assert_series_equal(filled[name], real[name])
+    with pytest.raises(DataError, match="lacks 1 of 15"):
+        fitted.impute(real.drop(columns="text"))
+    with pytest.raises(DataError, match="does not know: 'more'"):
+        fitted.impute(real.assign(more=1))
+    with pytest.raises(ConditionError, match="'int8' is numerical"):
+        fitted.impute(real.assign(int8="x"))
+    for bad in (0, 1.5, "2"):
+        with pytest.raises(ParameterError, match="'n_draws' parameter"):
+            fitted.impute(real, n_draws=bad)
+
+
+def test_a_saved_model_meets_conditions_with_the_same_rows(fitted, real, tmp_path):
+    fitted.save(tmp_path / "m.synthgan")
+    again = load(tmp_path / "m.synthgan")
+    conditions = {"float": (-0.5, None), "text": ["b", "ä"], "int8": (0, 20)}
+    for options in ({"n_samples": 60, "conditions": conditions}, {"conditions": real[["text", "when"]]}):
+        one, other = (model.sample(**options, random_state=2) for model in (fitted, again))
+        pd.testing.assert_frame_equal(one, other)
+    holes = with_gaps(real)
+    pd.testing.assert_frame_equal(fitted.impute(holes, random_state=1), again.impute(holes, random_state=1))
+
+
+def test_an_unfitted_model_takes_no_conditions(unfitted, real):
+    with pytest.raises(NotFittedError):
+        clone(unfitted).sample(conditions={"text": "b"})
+    with pytest.raises(NotFittedError):
+        clone(unfitted).impute(real)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_tiny_tables_are_completed_too(unfitted, name):
+    real = TINY[name]
+    model = clone(unfitted).fit(real)
+    filled = model.impute(real.reset_index(drop=True), random_state=0)
+    assert filled.dtypes.equals(real.dtypes)
+    part = real.loc[:, [model.schema_[column].kind != "identifier" for column in real.columns]]
+    drawn = model.sample(conditions=part, random_state=0)
+    pd.testing.assert_frame_equal(drawn[part.columns], part.reset_index(drop=True), check_column_type=False)
