@@ -181,12 +181,29 @@ def _new_model(model: str, kinds: dict[str, str] | None, seed: int | None, **tra
 
 @main.command()
 @click.argument("model")
-@click.option("-n", "--rows", type=int, required=True, help="How many rows to make.")
+@click.option("-n", "--rows", type=int, help="How many rows to make; left out with --given.")
 @click.option("-o", "--output", default="-", show_default=True, help="A table file, or - for CSV on stdout.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="What all rows must meet: 'income=>50K', a range 'age=30..40' or 'age=30..', several values "
+    "'sex=Female,Male', or 'note=' for missing. Repeat for more columns.",
+)
+@click.option("--given", help="A table of some columns, kept as they are: one row out for each row in.")
 @click.option("--n-passes", type=int, help="Passes per row: 1 is fastest, more are more faithful.")
 @_seed("Makes the rows reproducible.")
 @_quiet
-def sample(model: str, rows: int, output: str, n_passes: int | None, seed: int | None, quiet: bool) -> None:
+def sample(
+    model: str,
+    rows: int | None,
+    output: str,
+    where: tuple[str, ...],
+    given: str | None,
+    n_passes: int | None,
+    seed: int | None,
+    quiet: bool,
+) -> None:
     """Make synthetic rows from the file MODEL.
 
     The output has the columns and types of the table that the model was fitted to. Its
@@ -194,19 +211,55 @@ def sample(model: str, rows: int, output: str, n_passes: int | None, seed: int |
 
     \b
     synthgan sample model.synthgan -n 1000 -o synthetic.parquet
-    synthgan sample model.synthgan -n 5 --seed 1 | column -s, -t
+    synthgan sample model.synthgan -n 500 --where 'income=>50K' --where 'age=30..40'
+    synthgan sample model.synthgan --given partial.csv -o completed.csv
     """
-    from synthgan.io import check_destination, write_table
+    from synthgan.io import check_destination, read_table, write_table
     from synthgan.synthesizers.archive import load, read_manifest
+    from synthgan.transforms.where import parse_where
 
     if n_passes is not None and read_manifest(model)["estimator"] == "independent":
         raise click.UsageError("--n-passes has no effect on an independent model.")
+    if rows is None and given is None:
+        raise click.UsageError("Missing option '-n' / '--rows' (it may be left out with --given).")
+    if where and given is not None:
+        raise click.UsageError("--where and --given exclude each other. Add the columns to the table given.")
     check_destination(output, table=True)
-    options = {} if n_passes is None else {"n_passes": n_passes}
-    frame = load(model).sample(rows, random_state=seed, **options)
+    options: dict[str, Any] = {} if n_passes is None else {"n_passes": n_passes}
+    fitted = load(model)
+    conditions: Any = parse_where(where, fitted.codec_) or None
+    if given is not None:
+        conditions = read_table(given)
+    frame = fitted.sample(rows, conditions=conditions, random_state=seed, **options)
     write_table(frame, output)
     if output != "-":
         _say(f"Wrote {len(frame):,} rows to {output}.", quiet)
+
+
+@main.command()
+@click.argument("model")
+@click.argument("data", nargs=-1, required=True)
+@click.option("-o", "--output", default="-", show_default=True, help="A table file, or - for CSV on stdout.")
+@_seed("Makes the result reproducible.")
+@_quiet
+def impute(model: str, data: tuple[str, ...], output: str, seed: int | None, quiet: bool) -> None:
+    """Fill the gaps of the table DATA by the file MODEL.
+
+    DATA has the columns of the table that the model was fitted to. Missing cells are drawn
+    given the other cells of their row; all else is kept.
+
+    \b
+    synthgan impute model.synthgan gaps.csv -o filled.csv --seed 0
+    """
+    from synthgan.io import check_destination, read_table, write_table
+    from synthgan.synthesizers.archive import load
+
+    check_destination(output, table=True)
+    frame = read_table(list(data))
+    n_gaps = int(frame.isna().to_numpy().sum())
+    write_table(load(model).impute(frame, random_state=seed), output)
+    if output != "-":
+        _say(f"Filled {n_gaps:,} gaps in {len(frame):,} rows. Wrote {output}.", quiet)
 
 
 @main.command()

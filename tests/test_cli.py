@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,39 @@ def test_no_rows_give_the_header(model):
     assert run("sample", model, "-n", "0").stdout == "age,rich,height\n"
 
 
+def test_conditions_are_read_by_kind_and_hold(model):
+    where = ("--where", "rich=yes", "--where", "age=30..40", "--where", "height=..170")
+    result = run("sample", model, "-n", "50", "--seed", "1", *where)
+    rows = pd.read_csv(StringIO(result.stdout))
+    assert len(rows) == 50
+    assert (rows["rich"] == "yes").all()
+    assert rows["age"].between(30, 40).all()
+    assert (rows["height"] <= 170).all()
+    assert result.stdout == run("sample", model, "-n", "50", "--seed", "1", *where).stdout
+
+
+def test_a_table_of_given_cells_is_completed(model, real):
+    real[["rich", "age"]].head(30).to_csv("part.csv", index=False)
+    result = run("sample", model, "--given", "part.csv", "--seed", "1", "-o", "out.parquet")
+    assert "Wrote 30 rows to out.parquet" in result.stderr
+    completed = pd.read_parquet("out.parquet")
+    assert completed.dtypes.equals(real.dtypes)
+    pd.testing.assert_frame_equal(completed[["rich", "age"]], real[["rich", "age"]].head(30))
+    assert len(run("sample", model, "--given", "part.csv", "-n", "30").stdout.splitlines()) == 31
+
+
+def test_gaps_are_filled_and_counted(model, real):
+    holes = real.mask(np.random.default_rng(0).random(real.shape) < 0.2)
+    holes.to_csv("holes.csv", index=False)
+    result = run("impute", model, "holes.csv", "-o", "filled.parquet", "--seed", "1")
+    assert f"Filled {holes.isna().sum().sum()} gaps in 300 rows. Wrote filled.parquet." in result.stderr
+    filled = pd.read_parquet("filled.parquet")
+    assert filled.dtypes.equals(real.dtypes)
+    assert filled.notna().all(axis=None)
+    assert (filled == real)[holes.notna()].fillna(True).all(axis=None)
+    assert run("impute", model, "holes.csv", "--seed", "1").stdout == filled.to_csv(index=False)
+
+
 def test_standard_input_is_read(folder, real):
     run("fit", "-", "-o", "m.synthgan", "--model", "independent", input=real.to_csv(index=False))
     assert load("m.synthgan").n_rows_ == 300
@@ -147,6 +181,19 @@ def test_inspect_prints_no_control_characters(folder):
         (["sample", "none", "-n", "5"], "There is no model file 'none'"),
         (["sample", "m.synthgan", "-n", "-5"], "'n_samples' parameter"),
         (["sample", "m.synthgan", "-n", "5", "-o", "x.docx"], "must end in one of .csv"),
+        (["sample", "m.synthgan", "-n", "5", "--where", "rich=ja"], "column 'rich' has no category 'ja'"),
+        (["sample", "m.synthgan", "-n", "5", "--where", "rihc=yes"], "Did you mean 'rich'?"),
+        (["sample", "m.synthgan", "-n", "5", "--where", "rich=no..yes"], "no category 'no..yes'"),
+        (["sample", "m.synthgan", "-n", "5", "--where", "age=old"], "is numerical and cannot be 'old'"),
+        (["sample", "m.synthgan", "-n", "5", "--where", "age=40..30"], "empty range"),
+        (["sample", "m.synthgan", "-n", "5", "--where", "age"], "must look like column=value"),
+        (
+            ["sample", "m.synthgan", "-n", "5", "--given", "real.csv"],
+            "n_samples=5 and conditions with 300 rows",
+        ),
+        (["sample", "m.synthgan", "--given", "none.csv"], "There is no file 'none.csv'"),
+        (["impute", "m.synthgan", "none.csv"], "There is no file 'none.csv'"),
+        (["impute", "m.synthgan", "other.csv", "-o", "x.csv"], "X lacks 2 of 3 columns"),
         (["inspect", "real.csv"], "is not a synthgan model file"),
         (["evaluate", "--real", "real.csv", "--synthetic", "none.csv"], "There is no file 'none.csv'"),
         (["evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--target", "x"], "'x'"),
@@ -155,6 +202,7 @@ def test_inspect_prints_no_control_characters(folder):
 def test_a_failure_is_one_line_and_leaves_nothing_behind(model, folder, arguments, message):
     (folder / "empty.csv").touch()
     (folder / "header.csv").write_text("a,b\n")
+    (folder / "other.csv").write_text("age\n30\n")
     before = sorted(path.name for path in folder.iterdir())
     result = run(*arguments, code=1)
     assert result.stdout == ""
@@ -176,6 +224,9 @@ def test_a_failure_is_one_line_and_leaves_nothing_behind(model, folder, argument
         ["sample", "m.synthgan"],
         ["sample", "m.synthgan", "-n", "many"],
         ["sample", "m.synthgan", "-n", "1", "--n-passes", "2"],
+        ["sample", "m.synthgan", "-n", "1", "--where", "rich=yes", "--given", "real.csv"],
+        ["impute"],
+        ["impute", "m.synthgan"],
         ["evaluate", "--real", "real.csv"],
         ["evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--fail-if", "c2st_gbm=1"],
         ["evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--fail-if", "c2st_gmb>1"],
@@ -186,7 +237,9 @@ def test_wrong_usage_exits_with_2(model, arguments):
     assert "Usage:" in run(*arguments, code=2).stderr
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["fit"], ["sample"], ["evaluate"], ["inspect"]])
+@pytest.mark.parametrize(
+    "command", [[], ["demo"], ["fit"], ["sample"], ["impute"], ["evaluate"], ["inspect"]]
+)
 def test_every_command_explains_itself(command):
     text = run(*command, "--help").stdout
     assert "Usage: main" in text
