@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from synthgan.gan.conditions import Allowed, Given, grouped
-from synthgan.gan.networks import Decoder, Generator, Rows
+from synthgan.gan.networks import CELLS, Decoder, Generator, Rows
 
 __all__ = ["Sampler", "inverse_cdf"]
 
@@ -122,6 +122,8 @@ class Sampler:
         if self.n_passes < len(rest):
             self._add_latent(rng, drawn, None if given is None else self._is_known(given, rest))
         for group in grouped(rest, self.n_passes):
+            if drawn.context is None:
+                self._refine(drawn)
             rows = drawn.pending(group)
             hidden = self.decoder.hidden(drawn.embedded[rows])  # (m, h), m contexts
             for j in group:
@@ -157,6 +159,10 @@ class Sampler:
         The chain draws p(a | a in A) p(b | a, b in B), which is p(a, b | a in A, b in B) but for the
         factor p(b in B | a). So each row draws a few candidates and takes one with a chance
         proportional to that factor (sampling, importance resampling).
+
+        They are shown by their codes at first, in the middle of the mode: a place in it for each row
+        would leave little to share (measured on Adult's fnlwgt: 1.7 instead of 1.0 times the time of a draw
+        without conditions).
         """
         columns = self._narrowest_first(columns, allowed, drawn)
         n_rows = len(drawn.codes)
@@ -167,9 +173,12 @@ class Sampler:
         for number, j in enumerate(columns):
             hidden = self.decoder.hidden(trial.embedded)
             log_weight += self._draw_column(j, hidden, trial, numbers[:, number], allowed[j])
-            self._observe([j], trial)
+            trial.coarse.append(j)
+            if j != columns[-1]:
+                self._observe([j], trial)
         chosen = inverse_cdf(log_weight.view(n_rows, n_tries), numbers[::n_tries, -1, 0])
         drawn.take(trial, chosen + torch.arange(0, n_rows * n_tries, n_tries, device=chosen.device))
+        self._observe(columns[-1:], drawn)
 
     def _narrowest_first(self, columns: list[int], allowed: dict[int, Allowed], drawn: _Drawn) -> list[int]:
         """Order restricted columns by how probable it is that they are met: the factors left are near 1."""
@@ -307,10 +316,29 @@ class Sampler:
         codes = drawn.codes[rows, j]
         added = self.code_table[codes] - self.hidden_table[j]
         if j in book.fine:
-            i = book.fine.index(j)
-            row, scale = book.slopes(codes[:, None], drawn.cells[rows, i : i + 1], [i])
-            added = added + self.slope_table[row[:, 0]] * scale
+            added = added + self._slope(j, codes, self._shown_cells(j, drawn)[rows])
         return added
+
+    def _slope(self, j: int, codes: Tensor, cells: Tensor) -> Tensor:
+        """Return the part of an embedding that stands for alpha."""
+        i = self.book.fine.index(j)
+        row, scale = self.book.slopes(codes[:, None], cells[:, None], [i])
+        return self.slope_table[row[:, 0]] * scale
+
+    def _shown_cells(self, j: int, drawn: _Drawn) -> Tensor:
+        """Return the cells of column j as they are shown, (b,): of a coarse one the middle of each mode."""
+        cells = drawn.cells[:, self.book.fine.index(j)]
+        if j not in drawn.coarse:
+            return cells
+        return torch.where(self.book.continuous[drawn.codes[:, j]], CELLS // 2, cells)
+
+    def _refine(self, drawn: _Drawn) -> None:
+        """Show coarse columns as they are, now that rows share nothing any more."""
+        for j in [j for j in drawn.coarse if j in self.book.fine]:
+            codes, cells = drawn.codes[:, j], drawn.cells[:, self.book.fine.index(j)]
+            shown = self._shown_cells(j, drawn)
+            drawn.embedded = drawn.embedded + self._slope(j, codes, cells) - self._slope(j, codes, shown)
+        drawn.coarse = []
 
     def _extended(self, context: Tensor, group: list[int], drawn: _Drawn) -> Tensor:
         """Extend context numbers by what `group` has drawn, (b,): equal numbers, equal contexts."""
@@ -319,7 +347,7 @@ class Sampler:
         for j in group:
             key = key * book.widths[j] + (drawn.codes[:, j] - book.starts[j])
             if j in book.fine:
-                key = key * book.n_cells + drawn.cells[:, book.fine.index(j)]
+                key = key * book.n_cells + self._shown_cells(j, drawn)
         return key
 
 
@@ -327,7 +355,8 @@ class _Drawn:
     """What a block has drawn so far: m distinct contexts, and each row's place among them.
 
     Where `context` is None, every row has a context of its own, in order. Where `hidden`, (b, g), is
-    not None, only those cells are to be drawn, different ones in each row.
+    not None, only those cells are to be drawn, different ones in each row. Of the modes of columns in
+    `coarse` the place is not shown so far.
     """
 
     def __init__(self, embedded: Tensor, places: Tensor, n_spans: int) -> None:
@@ -338,6 +367,7 @@ class _Drawn:
         self.cells = torch.zeros(n_rows, n_fine, dtype=torch.int64, device=embedded.device)
         self.places = places  # (b, f), in [0, 1)
         self.hidden: Tensor | None = None
+        self.coarse: list[int] = []  # columns of which only the code is shown so far
 
     def of_rows(self, values: Tensor) -> Tensor:
         """Spread values of the contexts over the rows, (m, ...) -> (b, ...)."""
@@ -371,7 +401,7 @@ class _Drawn:
         self.codes, self.cells, self.places = (
             part[rows] for part in (trial.codes, trial.cells, trial.places)
         )
-        self.embedded = trial.embedded
+        self.embedded, self.coarse = trial.embedded, trial.coarse
         context = rows if trial.context is None else trial.context[rows]
         self.split(context, context)
 

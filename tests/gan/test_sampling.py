@@ -368,3 +368,21 @@ def test_conditions_do_not_depend_on_how_rows_are_shared():
     again, _ = sampler.draw(400, np.random.default_rng(0), given_of(made.book, many, known.repeat(400, 0)))
     assert torch.equal(first.codes, again.codes)
     assert torch.equal(first.cells, again.cells)
+
+
+def test_restricted_columns_are_shown_by_their_modes_and_then_as_they_are():
+    made = networks(MIXED)
+    sampler = sampler_of(made, MIXED, len(MIXED))
+    blank = EncodedTable(np.zeros((1, 5), np.int32), np.zeros((1, 5)))
+    given = given_of(made.book, blank, np.zeros((1, 5), bool), {2: any_of(0, 1, 2), 4: any_of(0, 1)})
+    drawn = _Drawn(made.decoder.blank().detach(), torch.zeros(500, len(made.book.fine)), len(MIXED))
+    with torch.no_grad():
+        rest = sampler._meet(given, drawn, np.random.default_rng(0))
+        assert len(drawn.embedded) <= 3 * (1 + 4)  # height has no groups, wage one of four members
+        drawn.embedded, drawn.context = drawn.of_rows(drawn.embedded), None
+        sampler._refine(drawn)
+        observed = torch.tensor([j not in rest for j in range(5)]).expand(500, -1)
+        expected = made.decoder.embed(Rows(drawn.codes, drawn.cells), observed)
+    assert sorted(rest) == [0, 1, 3]
+    assert drawn.coarse == []
+    torch.testing.assert_close(drawn.embedded, expected, rtol=1e-4, atol=1e-5)
