@@ -257,7 +257,8 @@ def impute(model: str, data: tuple[str, ...], output: str, seed: int | None, qui
     check_destination(output, table=True)
     frame = read_table(list(data))
     n_gaps = int(frame.isna().to_numpy().sum())
-    write_table(load(model).impute(frame, random_state=seed), output)
+    filled: Any = load(model).impute(frame, random_state=seed)
+    write_table(filled, output)
     if output != "-":
         _say(f"Filled {n_gaps:,} gaps in {len(frame):,} rows. Wrote {output}.", quiet)
 
