@@ -130,7 +130,9 @@ def test_evaluate_prints_a_table_or_json_and_writes_html(model):
     table = run(*command, "--holdout", "holdout.parquet", "--target", "rich", "--html", "r.html")
     assert "c2st_gbm" in table.stdout
     assert "Wrote r.html" in table.stderr
-    report = json.loads(run(*command, "--json").stdout)
+    assert "Does it leak the data?" in table.stdout
+    report = json.loads(run(*command, "--json", "--part", "fidelity").stdout)
+    assert report["parts"] == ["fidelity"]
     metrics = {row["metric"]: row["value"] for row in report["metrics"]}
     assert 0 <= metrics["shape_error"] < 0.2
     assert Path("r.html").stat().st_size > 1000
@@ -138,7 +140,7 @@ def test_evaluate_prints_a_table_or_json_and_writes_html(model):
 
 def test_a_gate_that_is_met_exits_with_3(model):
     run("sample", model, "-n", "200", "-o", "s.csv", "--seed", "0")
-    command = ("evaluate", "--real", "real.csv", "--synthetic", "s.csv", "--fail-if")
+    command = ("evaluate", "--real", "real.csv", "--synthetic", "s.csv", "--part", "fidelity", "--fail-if")
     result = run(*command, "shape_error > -1", "--fail-if", "shape_error>=2", code=3)
     assert result.stderr.count("Gate:") == 1
     assert "shape_error" in result.stdout
@@ -146,9 +148,11 @@ def test_a_gate_that_is_met_exits_with_3(model):
 
 
 def test_a_gate_on_a_figure_that_is_missing_fails(model):
-    command = ("evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--fail-if")
+    command = ("evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--part", "utility", "--fail-if")
     result = run(*command, "tstr<0.8", code=1)
     assert "Error: --fail-if tstr<0.8: tstr was not computed" in result.stderr
+    result = run(*command, "c2st_gbm>0.6", code=2)
+    assert "c2st_gbm is measured by --part fidelity only" in result.stderr
 
 
 def test_inspect_shows_the_manifest(model):

@@ -21,6 +21,7 @@ from synthgan.evaluation.tables import CodedTable
 from synthgan.seeding import stream
 
 __all__ = [
+    "MAX_ROWS",
     "NEAR",
     "closest_records",
     "copied_records",
@@ -31,6 +32,7 @@ __all__ = [
     "near_identical_share",
 ]
 
+MAX_ROWS = 10_000  # whose closest records are sought
 NEAR = 0.01  # root-mean-square difference of ranks, as shares of all rows
 _TIED = 1e-6  # distances closer than this differ by rounding
 _UNKNOWN = Estimate(float("nan"))
@@ -143,7 +145,7 @@ def closest_records(
     synthetic: CodedTable,
     holdout: CodedTable | None = None,
     seed: int = 0,
-    max_rows: int = 10_000,
+    max_rows: int = MAX_ROWS,
 ) -> dict[str, tuple[Estimate, Estimate]]:
     """Measure how near the rows of the synthetic table and of the holdout come to the real one.
 

@@ -24,10 +24,11 @@ from synthgan.evaluation.neighbours import embed, mean_ranks, nearest
 from synthgan.evaluation.tables import CodedTable
 from synthgan.seeding import stream
 
-__all__ = ["MAX_SECRETS", "TOLERANCE", "attribute_inference", "singling_out"]
+__all__ = ["MAX_SECRETS", "MAX_TARGETS", "TOLERANCE", "attribute_inference", "singling_out"]
 
 TOLERANCE = 0.05  # a guessed number is right if its rank is at most this share of all rows away
 MAX_SECRETS = 20
+MAX_TARGETS = 2_000  # records of each table that are attacked
 _N_NEIGHBOURS = 5
 _FLOOR = 1e-6  # below it distances are rounding
 _HALF_WIDTH = 0.005  # of an interval around a number, in ranks as shares of all rows
@@ -44,7 +45,7 @@ def attribute_inference(
     holdout: CodedTable,
     secrets: Sequence[Hashable] | None = None,
     seed: int = 0,
-    max_targets: int = 2_000,
+    max_targets: int = MAX_TARGETS,
 ) -> pd.DataFrame:
     """Guess one cell of a record from all its other cells and the synthetic table.
 

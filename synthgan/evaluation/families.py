@@ -19,11 +19,14 @@ from synthgan.evaluation.associations import (
     threeway_error,
 )
 from synthgan.evaluation.augmentation import augmentation_lift
+from synthgan.evaluation.copies import MAX_ROWS as MAX_ROWS_CLOSEST
 from synthgan.evaluation.copies import closest_records, identical_share, near_identical_share
 from synthgan.evaluation.detection import c2st_boosting, c2st_logistic, pmse_ratio
-from synthgan.evaluation.geometry import MAX_ROWS, geometry
+from synthgan.evaluation.disclosure import MAX_TARGETS, attribute_inference, singling_out
+from synthgan.evaluation.geometry import MAX_ROWS, MAX_ROWS_MMD, geometry
 from synthgan.evaluation.intervals import Estimate, bootstrapped
 from synthgan.evaluation.marginals import column_errors, column_summary
+from synthgan.evaluation.membership import membership_attacks
 from synthgan.evaluation.metrics import METRICS
 from synthgan.evaluation.privacy import THREAT_MODEL, audit, verdict
 from synthgan.evaluation.tables import CodedTable
@@ -41,12 +44,12 @@ from synthgan.seeding import stream
 
 __all__ = ["N_STEPS", "Findings", "augmentation", "fidelity", "privacy", "utility"]
 
-N_STEPS = {"fidelity": 18, "utility": 3, "privacy": 12, "augmentation": 1}
+N_STEPS = {"fidelity": 18, "utility": 3, "privacy": 13, "augmentation": 1}
 """How often each family reports progress."""
 
-MAX_TARGETS = 2_000
 _MISLED = 0.48  # an AUC below this is no noise: the classifier takes copies for what they copy
 _REFERENCE_FOLDS = 2  # of the five: the same expected AUC in less time
+_FLOOR_TARGETS = 1_000  # records attacked by independent columns
 _CERTAIN = {"membership_auc": 0.5, "membership_outlier_auc": 0.5, "membership_tpr": 0.01}
 """What rows that were never members score in expectation: known without measuring."""
 
@@ -119,8 +122,8 @@ def _note_samples(trial: Trial) -> None:
         )
     if max(len(trial.real), len(trial.synthetic)) > MAX_ROWS:
         trial.notes.append(
-            f"energy_distance, precision, recall, density, coverage, alpha_precision, beta_recall and "
-            f"authenticity draw {MAX_ROWS:,} rows of each table."
+            "energy_distance, precision, recall, density, coverage, alpha_precision, beta_recall and "
+            f"authenticity draw {MAX_ROWS:,} rows of each table, mmd {MAX_ROWS_MMD:,}."
         )
     if n_columns * (n_columns - 1) * (n_columns - 2) // 6 > MAX_TRIPLES:
         trial.notes.append(f"threeway_error draws {MAX_TRIPLES:,} triples of columns.")
@@ -220,16 +223,18 @@ def privacy(trial: Trial) -> Findings:
         tick=lambda name: trial.step(f"attack: {name}"),
     )
     membership, attributes = found.frames["membership"], found.frames["attributes"]
-    everyone, outlying = (membership[membership["records"] == name] for name in ("all", "outlying"))
-    figures = {
-        "membership_auc": _largest(everyone, "auc"),
-        "membership_outlier_auc": _largest(outlying, "auc"),
-        "membership_tpr": _largest(everyone, "tpr_at_0.01"),
-        "attribute_excess": _largest(attributes, "excess"),
-        "singling_out_excess": _largest(found.frames["singling out"], "excess"),
-    }
+    everyone = membership[membership["records"] == "all"]
+    figures = _excesses(membership, attributes, found.frames["singling out"])
+    trial.step("attacks on independent columns")
+    lowest = _excesses(
+        membership_attacks(trial.real, trial.floor, trial.holdout, trial.seed, _FLOOR_TARGETS),
+        attribute_inference(
+            trial.real, trial.floor, trial.holdout, seed=trial.seed, max_targets=_FLOOR_TARGETS
+        ),
+        singling_out(trial.real, trial.floor, trial.holdout, trial.seed),
+    )
     rows += [
-        metric_row(name, figure, Estimate(_CERTAIN.get(name, 0.0)), UNKNOWN)
+        metric_row(name, figure, Estimate(_CERTAIN.get(name, 0.0)), lowest[name])
         for name, figure in figures.items()
     ]
     facts: dict[str, Any] = {
@@ -251,13 +256,13 @@ def privacy(trial: Trial) -> Findings:
 
 def _copies(trial: Trial) -> Iterable[Row]:
     """Look for rows that stand, or nearly stand, in the real table."""
-    others = [] if trial.holdout is None else [trial.holdout]
+    records = [trial.real] if trial.holdout is None else [trial.real, trial.holdout]
     yield from trial.referenced(
         "identical rows", lambda real, other: {"identical_share": identical_share(real, other)}
     )
     yield from trial.referenced(
         "nearly identical rows",
-        lambda real, other: {"near_identical_share": near_identical_share(real, other, others)},
+        lambda real, other: {"near_identical_share": near_identical_share(real, other, records)},
     )
     trial.step("closest records")
     closest = closest_records(trial.real, trial.synthetic, trial.holdout, trial.seed)
@@ -266,6 +271,20 @@ def _copies(trial: Trial) -> Iterable[Row]:
     for name in ("dcr_p05", "nndr_p05", "dcr_share"):
         value, ceiling = closest.get(name, (UNKNOWN, UNKNOWN))
         yield metric_row(name, value, ceiling, floor.get(name, (UNKNOWN, UNKNOWN))[0])
+
+
+def _excesses(
+    membership: pd.DataFrame, attributes: pd.DataFrame, predicates: pd.DataFrame
+) -> dict[str, Estimate]:
+    """Give what the most successful attack of each sort reaches."""
+    everyone, outlying = (membership[membership["records"] == name] for name in ("all", "outlying"))
+    return {
+        "membership_auc": _largest(everyone, "auc"),
+        "membership_outlier_auc": _largest(outlying, "auc"),
+        "membership_tpr": _largest(everyone, "tpr_at_0.01"),
+        "attribute_excess": _largest(attributes, "excess"),
+        "singling_out_excess": _largest(predicates, "excess"),
+    }
 
 
 def _largest(frame: pd.DataFrame, name: str) -> Estimate:
@@ -287,5 +306,10 @@ def _note_targets(trial: Trial, facts: Mapping[str, Any], attributes: pd.DataFra
         )
     if min(n_real, n_holdout) > MAX_TARGETS:
         trial.notes.append(f"Attribute inference attacks {MAX_TARGETS:,} real and as many holdout rows.")
-    if len(attributes) < len(trial.real.domain.names):
+    if max(len(trial.synthetic), n_holdout) > MAX_ROWS_CLOSEST:
+        trial.notes.append(
+            f"DCR, NNDR and their share are measured for at most {MAX_ROWS_CLOSEST:,} synthetic rows, "
+            "against all records."
+        )
+    if 1 < len(trial.real.domain.names) > len(attributes):
         trial.notes.append(f"Attribute inference attacks {len(attributes)} columns, drawn at random.")

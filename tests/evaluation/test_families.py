@@ -31,9 +31,9 @@ def test_what_is_drawn_is_noted(mixed):
     notes = fidelity_notes(wide, wide.iloc[:30])
     assert any("c2st draws 30 rows" in note for note in notes)
     assert any("1,200 triples" in note for note in notes)
-    assert not any("5,000 rows" in note for note in notes)
+    assert not any("rows of each table, mmd" in note for note in notes)
     column = pd.DataFrame({"a": np.arange(5001) % 7, "b": np.arange(5001) % 3})
-    assert any("5,000 rows of each table" in note for note in fidelity_notes(column, column))
+    assert any("5,000 rows of each table, mmd 50,000" in note for note in fidelity_notes(column, column))
 
 
 def fidelity_notes(real, synthetic):
