@@ -98,6 +98,7 @@ def fidelity(trial: Trial) -> Findings:
     )
     rows += trial.referenced("distances of rows", lambda real, other: geometry(real, other, seed))
     _note_samples(trial)
+    _note_undefined(trial, rows)
     return Findings(rows, {}, {})
 
 
@@ -150,6 +151,7 @@ def utility(trial: Trial, task: Task | str | None) -> Findings:
     }
     rows = [metric_row(name, figure, UNKNOWN, UNKNOWN) for name, figure in figures.items()]
     rows[0]["units"] = f"{task.units} difference"
+    _note_undefined(trial, rows)
     rows += _scores(models, floor)
     return Findings(rows, {"models": models}, {})
 
@@ -202,8 +204,15 @@ def _unmeasured(family: str) -> list[Row]:
     return [
         metric_row(name, UNKNOWN, UNKNOWN, UNKNOWN)
         for name, metric in METRICS.items()
-        if metric.family == family
+        if metric.family == family and name != "augmentation_lift"
     ]
+
+
+def _note_undefined(trial: Trial, rows: Iterable[Row]) -> None:
+    """Say which of the metrics that were measured have no value."""
+    names = [row["metric"] for row in rows if row["value"] != row["value"]]
+    if names:
+        trial.notes.append(f"Not defined for want of rows, values or columns: {', '.join(names)}.")
 
 
 def privacy(trial: Trial) -> Findings:
@@ -251,6 +260,7 @@ def privacy(trial: Trial) -> Findings:
         "detectable_tpr": float(everyone["detectable_tpr"].min()),
     }
     _note_targets(trial, facts, attributes)
+    _note_undefined(trial, rows)
     return Findings(rows, found.frames, {"privacy": facts})
 
 

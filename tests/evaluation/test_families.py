@@ -42,6 +42,15 @@ def fidelity_notes(real, synthetic):
     return trial.notes
 
 
+def test_what_is_undefined_is_noted(mixed):
+    trial = trial_of(
+        mixed(40, 0)[["label", "new"]], mixed(40, 1)[["label", "new"]], mixed(40, 2)[["label", "new"]]
+    )
+    undefined = [row["metric"] for row in fidelity(trial).rows if np.isnan(row["value"])]
+    assert "threeway_error" in undefined
+    assert f"Not defined for want of rows, values or columns: {', '.join(undefined)}." in trial.notes
+
+
 def test_scores_of_every_model_are_told(mixed):
     trial = trial_of(mixed(150, 0), mixed(150, 1), mixed(100, 2))
     found = utility(trial, Task("label", "binary"))

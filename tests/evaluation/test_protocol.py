@@ -140,6 +140,26 @@ def test_a_collapsed_target_is_stated(mixed):
     assert any("synthetic rows hold fewer than two classes" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"price": np.nan},
+        {"label": None},
+        {"colour": "violet"},
+        {"size": 1e300, "price": -1e300},
+        {"sold": pd.Timestamp("2024-01-01"), "wait": pd.Timedelta(0)},
+    ],
+)
+def test_collapsed_columns_give_a_report_in_which_nothing_is_missing_in_silence(mixed, change):
+    real, synthetic, holdout = mixed(60, 0), mixed(60, 1).assign(**change), mixed(60, 2)
+    report = evaluate(real, synthetic, holdout=holdout, target="label")
+    for name in report.frame["metric"][report.frame["value"].isna()]:
+        family = METRICS[name].family
+        assert any(name in note or "A model is not scored" in note for note in report.notes), (name, family)
+    assert report["shape_error"] > 0.1
+    report.to_json()
+
+
 def test_sampling_and_identifiers_are_stated(mixed):
     real = mixed(200, 0).assign(key=[f"k{i}" for i in range(200)])
     report = evaluate(real, real.iloc[:80], holdout=real.iloc[:50], parts=["fidelity"])
