@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthgan import datasets, errors
+    from synthgan.augment import GANOverSampler
     from synthgan.evaluation import evaluate
     from synthgan.io import read_table, write_table
     from synthgan.schema import Schema
@@ -34,6 +35,7 @@ __all__ = [  # noqa: RUF022 (in the order of the data path)
     "TabularGAN",
     "IndependentSynthesizer",
     "load",
+    "GANOverSampler",
     "evaluate",
     "errors",
 ]
@@ -46,6 +48,7 @@ _HOMES = {
     "TabularGAN": "synthgan.synthesizers.tabular_gan",
     "IndependentSynthesizer": "synthgan.synthesizers.independent",
     "load": "synthgan.synthesizers.archive",
+    "GANOverSampler": "synthgan.augment",
     "evaluate": "synthgan.evaluation",
     "errors": "synthgan.errors",
 }

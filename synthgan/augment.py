@@ -1,0 +1,537 @@
+"""Balance a table: synthetic rows of rare classes, or of ranges of a numeric target, after the real ones.
+
+A sampling strategy becomes a list of `Demand`, how many rows of which class; `new_rows` lets a fitted
+model make them, starting from real rows. `GANOverSampler` puts both behind the contract of
+imbalanced-learn, ``fit_resample(X, y)``, without needing that library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import Tags
+
+from synthgan.errors import DataError, ParameterError, listing, suggestion
+from synthgan.params import Choice, Instance, Interval, Rule, check_parameter, check_parameters
+from synthgan.seeding import RandomState, draw_seed, stream
+from synthgan.synthesizers.base import BaseSynthesizer
+from synthgan.synthesizers.tabular_gan import TabularGAN
+
+__all__ = ["STRATEGIES", "Demand", "GANOverSampler", "demands", "new_rows"]
+
+STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
+"""Strategies that have a name; "auto" is "not majority"."""
+
+_OWNER = "GANOverSampler"
+_COUNTS = Instance((Mapping,), "a dict of class or range to number of rows")
+_STRATEGY_RULE: Rule = (
+    Interval(float, 0, 1, open_low=True),
+    Choice(STRATEGIES),
+    _COUNTS,
+    Instance((Callable,), "a callable"),  # type: ignore[arg-type]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Demand:
+    """Rows that are wanted of one class, or with a target in one range.
+
+    Parameters
+    ----------
+    group : hashable, or tuple (low, high)
+        The class, or the range with its ends, either None for an open one.
+    rows : int array
+        Positions of its real rows.
+    n_new : int >= 0
+        Rows to be added.
+    is_range : bool
+    """
+
+    group: Any
+    rows: NDArray[np.intp]
+    n_new: int
+    is_range: bool = False
+
+
+def demands(sampling_strategy: Any, y: Any) -> list[Demand]:
+    """Say how many rows of each class, or of each range, a strategy wants to be added.
+
+    Parameters
+    ----------
+    sampling_strategy : float, str, dict or callable
+        See `GANOverSampler`.
+    y : Series, array or list of shape (n_rows,)
+        The target.
+
+    Raises
+    ------
+    DataError
+        If `y` has missing values or a single class, or if a class that is asked for has a single row.
+    ParameterError
+        If the strategy does not fit `y`: an unknown class, fewer rows than there are.
+
+    Examples
+    --------
+    >>> [(one.group, one.n_new) for one in demands("auto", ["a", "b", "b", "b", "a"])]
+    [('a', 1)]
+    >>> [(one.group, one.n_new) for one in demands({"a": 7}, ["a", "b", "b", "b", "a"])]
+    [('a', 5)]
+    >>> [(one.group, one.n_new) for one in demands({(10, None): 4}, [2.5, 11.0, 12.5])]
+    [((10, None), 2)]
+    """
+    check_parameter(_OWNER, "sampling_strategy", sampling_strategy, _STRATEGY_RULE)
+    target, strategy = _series(y), sampling_strategy
+    if callable(sampling_strategy):
+        strategy = sampling_strategy(np.asarray(target))
+        check_parameter(_OWNER, "sampling_strategy (what it returned)", strategy, (_COUNTS,))
+    if isinstance(strategy, Mapping) and _names_ranges(strategy, target):
+        found = _demands_of_ranges(strategy, target)
+    else:
+        found = _demands_of_classes(strategy, target)
+    for one in found:
+        if one.n_new and len(one.rows) < 2:
+            what = "range" if one.is_range else "class"
+            raise DataError(
+                f"A {what} of y needs at least 2 rows to be over-sampled. The {what} {one.group!r} has "
+                f"{len(one.rows)}. Collect more rows, or leave it out of sampling_strategy."
+            )
+    return found
+
+
+def _series(y: Any) -> pd.Series[Any]:
+    """Take the target as a Series with a fresh index; refuse one that is incomplete."""
+    if np.ndim(y) != 1:
+        raise DataError(f"y must be one-dimensional, one target a row. Got the shape {np.shape(y)}.")
+    target = y.reset_index(drop=True) if isinstance(y, pd.Series) else pd.Series(y)
+    missing = np.flatnonzero(target.isna())
+    if len(missing):
+        raise DataError(
+            f"y must be complete. It has {len(missing):,} missing values (first at row {missing[0]}). "
+            "Drop these rows, or make the missing value a class of its own."
+        )
+    return target
+
+
+# Classes
+
+
+def _demands_of_classes(strategy: Any, target: pd.Series[Any]) -> list[Demand]:
+    classes = _classes(target)
+    if len(classes) < 2:
+        raise DataError(
+            f"y must have at least 2 classes. Got {len(classes)}. To over-sample a part of a numeric target, "
+            "give sampling_strategy as {(low, high): n_rows}."
+        )
+    if isinstance(strategy, Mapping):
+        n_new = _asked_for(strategy, classes)
+    elif isinstance(strategy, str):
+        n_new = _by_name(strategy, classes)
+    else:
+        n_new = _by_ratio(strategy, classes)
+    return [Demand(name, classes[name], count) for name, count in n_new.items()]
+
+
+def _classes(target: pd.Series[Any]) -> dict[Hashable, NDArray[np.intp]]:
+    """Give the rows of each class, in the order of the classes where they have one."""
+    if target.dtype.kind == "f" and (target.to_numpy(dtype=float) % 1 != 0).any():
+        raise ParameterError(
+            "y must hold classes. It has numbers with fractions. To over-sample a part of a numeric target, "
+            "give sampling_strategy as {(low, high): n_rows}."
+        )
+    codes, names = pd.factorize(target)
+    rows = {name: np.flatnonzero(codes == code) for code, name in enumerate(names.tolist())}
+    try:
+        return dict(sorted(rows.items()))
+    except TypeError:  # no order among them
+        return rows
+
+
+def _by_name(strategy: str, classes: Mapping[Hashable, NDArray[np.intp]]) -> dict[Hashable, int]:
+    """Bring the named classes to the size of the largest; of equal ones the first is the extreme."""
+    sizes = {name: len(rows) for name, rows in classes.items()}
+    rarest, commonest = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
+    chosen: Iterable[Hashable] = {
+        "minority": [rarest],
+        "not minority": [name for name in sizes if name != rarest],
+        "all": sizes,
+    }.get(strategy, [name for name in sizes if name != commonest])
+    return {name: sizes[commonest] - sizes[name] for name in chosen}
+
+
+def _by_ratio(ratio: float, classes: Mapping[Hashable, NDArray[np.intp]]) -> dict[Hashable, int]:
+    """Bring the rarer of two classes to a share of the size of the other."""
+    if len(classes) != 2:
+        raise ParameterError(
+            f"sampling_strategy can be a float only if y has 2 classes. Got {ratio!r} and {len(classes)} "
+            "classes. Give a dict of class to number of rows."
+        )
+    commoner = max(classes, key=lambda name: len(classes[name]))
+    (rarer,) = (name for name in classes if name != commoner)
+    n_rows, n_commoner = len(classes[rarer]), len(classes[commoner])
+    n_new = int(n_commoner * ratio - n_rows)
+    if n_new < 0:
+        raise ParameterError(
+            f"sampling_strategy={ratio!r} asks for {int(n_commoner * ratio):,} rows of the class {rarer!r}, "
+            f"which has {n_rows:,}, and an over-sampler removes none. Give a ratio above "
+            f"{n_rows / n_commoner:.3g}."
+        )
+    return {rarer: n_new}
+
+
+def _asked_for(
+    strategy: Mapping[Any, Any], classes: Mapping[Hashable, NDArray[np.intp]]
+) -> dict[Hashable, int]:
+    """Read a dict of class to number of rows in the end."""
+    for name in strategy:
+        if name not in classes:
+            raise ParameterError(
+                f"sampling_strategy names the class {name!r}, which y does not have."
+                f"{suggestion(name, classes)} Classes: {listing(classes)}."
+            )
+    return {
+        name: _lacking(strategy[name], len(rows), f"the class {name!r}")
+        for name, rows in classes.items()
+        if name in strategy
+    }
+
+
+def _lacking(n_wanted: Any, n_rows: int, what: str) -> int:
+    """Count the rows to be added, which cannot be less than none."""
+    check_parameter(_OWNER, f"sampling_strategy (for {what})", n_wanted, (Interval(int, 0),))
+    if n_wanted < n_rows:
+        raise ParameterError(
+            f"sampling_strategy asks for {n_wanted:,} rows of {what}, which has {n_rows:,}, and an "
+            f"over-sampler removes none. Ask for {n_rows:,} or more."
+        )
+    return int(n_wanted) - n_rows
+
+
+# Ranges
+
+
+def _names_ranges(strategy: Mapping[Any, Any], target: pd.Series[Any]) -> bool:
+    """Tell whether the keys are ranges of a numeric target."""
+    is_numeric = is_numeric_dtype(target.dtype) and not is_bool_dtype(target.dtype)
+    return is_numeric and bool(strategy) and all(isinstance(key, tuple) and len(key) == 2 for key in strategy)
+
+
+def _demands_of_ranges(strategy: Mapping[Any, Any], target: pd.Series[Any]) -> list[Demand]:
+    values = target.to_numpy(dtype=float)
+    rule = (Interval(float, -np.inf), Choice((None,)))
+    found, ends = [], []
+    for (low, high), n_wanted in strategy.items():
+        for end in (low, high):
+            check_parameter(_OWNER, f"sampling_strategy (for the range {(low, high)!r})", end, rule)
+        bottom, top = -np.inf if low is None else low, np.inf if high is None else high
+        if bottom > top:
+            raise ParameterError(
+                f"sampling_strategy names the range {(low, high)!r}, whose lower end is above its upper one. "
+                "Swap them."
+            )
+        rows = np.flatnonzero((values >= bottom) & (values <= top))
+        n_new = _lacking(n_wanted, len(rows), f"the range {(low, high)!r}")
+        found.append(Demand((low, high), rows, n_new, is_range=True))
+        ends.append((bottom, top))
+    ends.sort()
+    for (_, top), (bottom, _) in pairwise(ends):
+        if bottom < top:
+            raise ParameterError(
+                f"The ranges of sampling_strategy may share an end, but not more. Got one up to {top:g} and "
+                f"one from {bottom:g}. Split them."
+            )
+    return found
+
+
+# Rows
+
+
+def new_rows(
+    model: BaseSynthesizer,
+    table: pd.DataFrame,
+    target: Hashable,
+    wanted: Iterable[Demand],
+    kept_share: float,
+    seed: int,
+) -> tuple[pd.DataFrame, NDArray[np.intp]]:
+    """Let a fitted model make rows of the classes or ranges that are wanted.
+
+    With ``kept_share > 0`` each new row starts from a real one of its class: a share of its cells is kept,
+    the others are drawn anew, given the target and the kept cells. That is a step of Gibbs sampling, under
+    which the distribution of the class stays what it is if the model is right; and where it is not, the kept
+    cells hold the row near the real ones. Missing cells stay missing, identifiers are always made anew.
+
+    Parameters
+    ----------
+    model : fitted synthesizer
+    table : DataFrame
+        The table that it was fitted to.
+    target : hashable
+        Name of the column that holds the target.
+    wanted : iterable of Demand
+    kept_share : float in [0, 1]
+        0: whole rows are drawn, given the target alone.
+    seed : int
+
+    Returns
+    -------
+    frame : DataFrame
+        Columns and dtypes of `table`; the demands one after the other.
+    starts : int array
+        Position of the real row that each one started from; -1 for a wholly new one.
+    """
+    frames, starts = [table.iloc[:0]], [np.empty(0, dtype=np.intp)]
+    for number, one in enumerate(wanted):
+        if one.n_new:
+            rng = stream(seed, "augment", number)
+            rounds = -(-one.n_new // len(one.rows))  # no real row is used twice before all are used once
+            rows = np.concatenate([rng.permutation(one.rows) for _ in range(rounds)])[: one.n_new]
+            if kept_share > 0:
+                frames.append(_redrawn(model, table.iloc[rows], target, kept_share, rng))
+            else:
+                group = one.group if one.is_range else [table[target].iloc[one.rows[0]]]
+                frames.append(model.sample(one.n_new, conditions={target: group}, random_state=rng))
+                rows = np.full(one.n_new, -1)
+            starts.append(rows)
+    return pd.concat(frames, ignore_index=True), np.concatenate(starts)
+
+
+def _redrawn(
+    model: BaseSynthesizer, start: pd.DataFrame, target: Hashable, kept_share: float, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Draw some cells of real rows anew, given the others."""
+    start = start.reset_index(drop=True)
+    is_new = _cells_to_draw(model, start, target, kept_share, rng)
+    gapped, made = start.copy(), start.copy()
+    for j in range(start.shape[1]):
+        gapped.isetitem(j, _with_gaps(start.iloc[:, j], is_new[:, j]).array)
+    drawn = cast(pd.DataFrame, model.impute(gapped, random_state=rng))
+    rows = np.arange(len(start))
+    for j in range(start.shape[1]):
+        both = pd.concat([start.iloc[:, j], drawn.iloc[:, j]], ignore_index=True)
+        made.isetitem(j, both.array.take(np.where(is_new[:, j], len(start) + rows, rows)))
+    return made
+
+
+def _cells_to_draw(
+    model: BaseSynthesizer, start: pd.DataFrame, target: Hashable, kept_share: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Choose cells of each row at random, at least one; never the target, nor a missing cell."""
+    kinds = list(model.schema_.kinds.values())
+    is_key = np.array([kind == "identifier" for kind in kinds])
+    is_fixed = np.array([name == target for name in start.columns]) | is_key
+    n_new = max(1, round((1 - kept_share) * int((~is_fixed).sum())))
+    missing = start.isna().to_numpy()
+    place = np.where(is_fixed | missing, 2.0, rng.random(start.shape))  # 2: after all others
+    is_new: NDArray[np.bool_] = place.argsort(axis=1).argsort(axis=1) < n_new
+    is_new &= place < 1
+    is_new |= is_key & ~missing
+    return is_new
+
+
+def _with_gaps(values: pd.Series[Any], gaps: NDArray[np.bool_]) -> pd.Series[Any]:
+    """Make cells missing, in a dtype that loses nothing of the others."""
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iub":
+        kind = pd.arrays.BooleanArray if values.dtype.kind == "b" else pd.arrays.IntegerArray
+        return pd.Series(kind(values.to_numpy(copy=True), gaps.copy()))
+    return values.mask(gaps)
+
+
+# Containers
+
+
+def _features(X: Any) -> pd.DataFrame:
+    """Take the features as a frame with a fresh index."""
+    if isinstance(X, pd.DataFrame):
+        return X.reset_index(drop=True)
+    if np.ndim(X) != 2:
+        raise DataError(
+            f"X must be a DataFrame or a two-dimensional array. Got {type(X).__name__} of the shape "
+            f"{np.shape(X)}."
+        )
+    return pd.DataFrame(np.asarray(X)).infer_objects()
+
+
+def _free_name(frame: pd.DataFrame) -> str:
+    """Name a column for the target as no other is named."""
+    name = "target"
+    while name in frame.columns:
+        name += "_"
+    return name
+
+
+def _below(given: Any, real: Any, made: Any) -> Any:
+    """Put new rows below the real ones, in the type in which these were given."""
+    if isinstance(given, pd.DataFrame | pd.Series):
+        both = pd.concat([real, made], ignore_index=True)
+        return both if isinstance(given, pd.DataFrame) else both.rename(given.name)
+    array = np.asarray(given)
+    joined = np.concatenate([array, made.to_numpy(dtype=array.dtype)])
+    return joined.tolist() if isinstance(given, list) else joined
+
+
+# The estimator
+
+
+class GANOverSampler(BaseEstimator):  # type: ignore[misc]
+    """Over-sample rare classes with a conditional GAN, by the contract of imbalanced-learn.
+
+    One generator learns the whole table, the target as one more column, so that a rare class borrows
+    from the common ones what they share. New rows come after the real ones, which stay as they are.
+
+    Parameters
+    ----------
+    sampling_strategy : float, str, dict or callable, default "auto"
+        How many rows there are to be. A float in (0, 1]: the rarer of two classes grows to this share of the
+        size of the other. "minority", "not minority", "not majority", "all": these classes grow to the size
+        of the largest; "auto" is "not majority". A dict: number of rows of each class in the end, or, for a
+        numeric target, of each range ``(low, high)``, both ends included and either end None. A
+        callable: takes `y` as an array and returns such a dict.
+    generator : synthesizer, optional
+        It is cloned; `kinds`, `max_seconds` or `device` are set there. By default
+        ``TabularGAN(n_gan_steps=1)``: the decoder alone draws these rows, column by column, and training
+        the generator and the critic, half of the time, would have no effect on them.
+    kept_share : float in [0, 1], default 0.7
+        Share of the cells that a new row keeps of a real row of its class; the others are drawn anew given
+        the kept ones and the class, at least one. 0: whole rows are drawn, none starts from a real one.
+    random_state : int, numpy generator or None
+        Seed of training and drawing; overrides that of `generator` unless it is None.
+
+    Attributes
+    ----------
+    sampling_strategy_ : dict
+        Class, or range, to number of rows to be added.
+    generator_ : synthesizer
+        Fitted to `X` with the target as the last column, classes as their number; only if rows
+        were to be added.
+    sample_indices_ : int array of shape (n_rows out,)
+        Position of each row in `X`: its own, or that of the real row that it started from; -1 if none.
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        If all names of columns are text.
+
+    Notes
+    -----
+    The result contains the real rows, and new ones share cells with them: it is for training models,
+    not for publication.
+
+    Examples
+    --------
+    >>> from synthgan import GANOverSampler
+    >>> X_res, y_res = GANOverSampler(random_state=0).fit_resample(X, y)         # doctest: +SKIP
+    >>> sampler = GANOverSampler({"yes": 5000}, generator=TabularGAN(max_seconds=60))
+    >>> houses = GANOverSampler({(400_000, None): 3000})                     # by range of a numeric target
+    """
+
+    _parameter_rules: ClassVar[dict[str, Rule]] = {
+        "sampling_strategy": _STRATEGY_RULE,
+        "generator": (Instance((BaseSynthesizer,), "a synthesizer"), Choice((None,))),
+        "kept_share": (Interval(float, 0, 1),),
+    }
+
+    def __init__(
+        self,
+        sampling_strategy: Any = "auto",
+        *,
+        generator: BaseSynthesizer | None = None,
+        kept_share: float = 0.7,
+        random_state: RandomState = None,
+    ) -> None:
+        self.sampling_strategy = sampling_strategy
+        self.generator = generator
+        self.kept_share = kept_share
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Check the input and find out how many rows are to be added; nothing is trained.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_rows, n_features)
+        y : Series, array or list of shape (n_rows,)
+        """
+        frame, _, wanted = self._read(X, y)
+        self._remember(frame, wanted)
+        return self
+
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Learn the table and add rows to it.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_rows, n_features)
+            Any kinds of columns, missing values included.
+        y : Series, array or list of shape (n_rows,)
+            Classes, or numbers if `sampling_strategy` gives ranges.
+
+        Returns
+        -------
+        X_resampled, y_resampled : of the types, dtypes and names of `X` and `y`
+            The real rows in their order, then the new ones; a fresh RangeIndex.
+
+        Raises
+        ------
+        DataError
+            If `X` and `y` differ in length, `y` has missing values or one class, or a class that is to
+            grow has one row.
+        ParameterError
+            If `sampling_strategy` names an unknown class or asks for fewer rows than there are.
+        """
+        seed = draw_seed(self.random_state)
+        frame, target, wanted = self._read(X, y)
+        starts = np.arange(len(frame))
+        made, new_target = frame.iloc[:0], target.iloc[:0]
+        if any(one.n_new for one in wanted):
+            name = _free_name(frame)
+            table = frame.assign(**{name: target if wanted[0].is_range else pd.factorize(target)[0]})
+            generator = self._generator(name, seed, wanted).fit(table)
+            rows, from_rows = new_rows(generator, table, name, wanted, self.kept_share, seed)
+            made, new_target = rows.iloc[:, :-1].set_axis(frame.columns, axis=1), rows[name]
+            if not wanted[0].is_range:
+                new_target = target.iloc[np.unique(table[name], return_index=True)[1][new_target]]
+            starts = np.concatenate([starts, from_rows])
+            self.generator_ = generator
+        self._remember(frame, wanted)
+        self.sample_indices_ = starts
+        return _below(X, frame, made), _below(y, target, new_target)
+
+    def _read(self, X: Any, y: Any) -> tuple[pd.DataFrame, pd.Series[Any], list[Demand]]:
+        """Check parameters and data; returns features, target and what is wanted."""
+        check_parameters(_OWNER, self.get_params(deep=False), self._parameter_rules)
+        frame, target = _features(X), _series(y)
+        if len(frame) != len(target):
+            raise DataError(
+                f"X and y must have the same number of rows. Got {len(frame):,} and {len(target):,}."
+            )
+        return frame, target, demands(self.sampling_strategy, target)
+
+    def _generator(self, target: str, seed: int, wanted: list[Demand]) -> BaseSynthesizer:
+        """Prepare the generator, and tell it what the target is."""
+        generator = TabularGAN(n_gan_steps=1) if self.generator is None else clone(self.generator)
+        if self.random_state is not None:
+            generator.set_params(random_state=seed)
+        kind = "numerical" if wanted[0].is_range else "categorical"
+        generator.set_params(kinds={**(generator.kinds or {}), target: kind})
+        return generator
+
+    def _remember(self, frame: pd.DataFrame, wanted: list[Demand]) -> None:
+        self.sampling_strategy_ = {one.group: one.n_new for one in wanted}
+        self.n_features_in_ = frame.shape[1]
+        if all(isinstance(name, str) for name in frame.columns):
+            self.feature_names_in_ = np.array(frame.columns, dtype=object)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "sampler"
+        tags.target_tags.required = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        return tags

@@ -1,0 +1,392 @@
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+
+from synthgan import GANOverSampler, IndependentSynthesizer, TabularGAN
+from synthgan.augment import demands, new_rows
+from synthgan.errors import DataError, ParameterError, SynthganError
+
+TINY = {
+    "hidden_dim": 16, "n_blocks": 1, "latent_dim": 4, "noise_dim": 4, "n_steps": 8, "n_gan_steps": 1,
+    "batch_size": 32, "gan_batch_size": 16, "device": "cpu",
+}  # fmt: skip
+NETWORK = TabularGAN(**TINY)
+INDEPENDENT = IndependentSynthesizer()
+
+
+def added(strategy, y):
+    return {one.group: one.n_new for one in demands(strategy, y)}
+
+
+def table(n_rows=200):
+    """Columns of many kinds, in an odd order of the index, and a rare class."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "float": rng.normal(size=n_rows),
+            "int8": rng.integers(0, 9, n_rows).astype("int8"),
+            "level": pd.Categorical(rng.choice(["lo", "hi"], n_rows), ["lo", "mid", "hi"], ordered=True),
+            "bool": rng.random(n_rows) < 0.5,
+            "text": pd.Series(rng.choice(["u", "v"], n_rows)).where(rng.random(n_rows) < 0.8),
+            "when": pd.Timestamp("2024-01-01", tz="UTC")
+            + pd.to_timedelta(rng.integers(0, 999, n_rows), unit="h"),
+            "Int64": pd.Series(rng.integers(0, 5, n_rows)).astype("Int64").where(rng.random(n_rows) < 0.7),
+            "id": [f"id-{k:04d}" for k in rng.permutation(n_rows)],
+            "same": 1.5,
+        }
+    ).set_axis(rng.permutation(n_rows))
+    y = pd.Series(np.where(np.arange(n_rows) % 8, "no", "yes"), name="target", index=frame.index)
+    return frame, y
+
+
+# --- strategies ------------------------------------------------------------------------
+
+
+LETTERS = list("aaabbbbbc") + ["c"]  # a 3, b 5, c 2
+
+
+@pytest.mark.parametrize(
+    ("strategy", "wanted"),
+    [
+        ("auto", {"a": 2, "c": 3}),
+        ("not majority", {"a": 2, "c": 3}),
+        ("minority", {"c": 3}),
+        ("not minority", {"a": 2, "b": 0}),
+        ("all", {"a": 2, "b": 0, "c": 3}),
+        ({"c": 9, "b": 5}, {"b": 0, "c": 7}),
+        (lambda y: {"a": 2 * int((y == "a").sum())}, {"a": 3}),
+    ],
+)
+def test_strategies_say_what_imbalanced_learn_makes_of_them(strategy, wanted):
+    assert added(strategy, LETTERS) == wanted
+    validation = pytest.importorskip("imblearn.utils")
+    assert wanted == validation.check_sampling_strategy(strategy, np.array(LETTERS), "over-sampling")
+
+
+def test_a_ratio_is_one_of_the_rarer_class_to_the_other():
+    y = [0] * 40 + [1] * 8
+    assert added(0.5, y) == {1: 12}  # 20 of 40
+    assert added(1, y) == {1: 32}
+    assert added(0.2, y) == {1: 0}
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=40))
+def test_every_named_strategy_ends_at_the_size_of_the_largest_class(y):
+    sizes = Counter(y)
+    if len(sizes) < 2 or min(sizes.values()) < 2:
+        return
+    for strategy in ("minority", "not minority", "not majority", "all"):
+        assert {sizes[k] + n for k, n in added(strategy, y).items()} == {max(sizes.values())}
+
+
+def test_of_equal_classes_the_first_is_the_extreme():
+    assert added("auto", list("bbaa")) == {"b": 0}
+    assert added("minority", list("bbaa")) == {"a": 0}
+
+
+def test_labels_may_be_of_any_type():
+    assert added("all", [True, True, False, False, False]) == {False: 0, True: 1}
+    assert added("all", pd.Series(pd.Categorical(["x", "y", "x", "x", "y"], ["y", "x", "z"]))) == {
+        "x": 0,
+        "y": 1,
+    }
+    assert added("all", np.array([1.0, 1.0, 2.0, 2.0])) == {1.0: 0, 2.0: 0}
+    assert added("all", [1, 1, "a", "a", "a"]) == {1: 1, "a": 0}
+
+
+def test_ranges_take_in_both_ends():
+    y = np.array([1.0, 2.0, 3.0, 4.5, 10.0])
+    assert added({(2, 3): 5, (4, None): 2}, y) == {(2, 3): 3, (4, None): 0}
+    assert added({(None, 1.5): 1}, y) == {(None, 1.5): 0}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "y", "message"),
+    [
+        ("most", LETTERS, "sampling_strategy' parameter of GANOverSampler must be"),
+        (0, LETTERS, "must be a float in"),
+        (1.2, LETTERS, "must be a float in"),
+        (lambda y: 3, LETTERS, "must be a dict of class or range to number of rows. Got 3"),
+        (0.5, LETTERS, "only if y has 2 classes. Got 0.5 and 3 classes"),
+        (0.1, [0] * 4 + [1] * 2, "asks for 0 rows of the class 1, which has 2.* Give a ratio above 0.5"),
+        ({"d": 9}, LETTERS, "names the class 'd', which y does not have.* Classes: 'a', 'b', 'c'"),
+        ({"a": 2}, LETTERS, "asks for 2 rows of the class 'a', which has 3.* Ask for 3 or more"),
+        ({"a": 7.5}, LETTERS, "must be an int"),
+        ({"a": -1}, LETTERS, "must be an int in"),
+        ({(2, 1): 9}, [1, 2, 3], "lower end is above"),
+        ({(0, 2): 9, (1, 3): 9}, [1, 2, 3], "may share an end, but not more"),
+        ({(0, 2): 1}, [1, 2, 3], "asks for 1 rows of the range"),
+        ({("a", 2): 9}, [1, 2, 3], "must be a float"),
+        ("auto", [0.5, 1.5, 1.5], "numbers with fractions.*low, high"),
+    ],
+)
+def test_a_strategy_that_does_not_fit_is_refused(strategy, y, message):
+    with pytest.raises(ParameterError, match=message):
+        demands(strategy, y)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "y", "message"),
+    [
+        ("auto", list("aabbc"), "class 'c' has 1. Collect more rows, or leave it out"),
+        ({(2.5, None): 9}, [1.0, 2.0, 3.0], r"range \(2.5, None\) has 1"),
+        ({(7, 8): 9}, [1.0, 2.0, 3.0], r"range \(7, 8\) has 0"),
+        ("auto", list("aaa"), "at least 2 classes. Got 1"),
+        ("auto", ["a", None, "b", None], r"2 missing values \(first at row 1\)"),
+        ("auto", [[1], [2]], r"one-dimensional.* Got the shape \(2, 1\)"),
+    ],
+)
+def test_a_target_that_does_not_do_is_refused(strategy, y, message):
+    with pytest.raises(DataError, match=message):
+        demands(strategy, y)
+
+
+def test_a_class_with_one_row_may_stay_as_it_is():
+    assert added({"a": 5}, list("aabbc")) == {"a": 3}
+
+
+# --- rows ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept_share", [0, 0.7])
+@pytest.mark.parametrize("generator", [NETWORK, INDEPENDENT], ids=["network", "independent"])
+def test_real_rows_come_first_and_everything_keeps_its_type(generator, kept_share):
+    X, y = table()
+    before = X.copy(), y.copy()
+    sampler = GANOverSampler(generator=generator, kept_share=kept_share, random_state=0)
+    X_res, y_res = sampler.fit_resample(X, y)
+    pd.testing.assert_frame_equal(X_res.iloc[:200], X.reset_index(drop=True))
+    pd.testing.assert_series_equal(y_res.iloc[:200], y.reset_index(drop=True))
+    assert X_res.index.equals(pd.RangeIndex(350))
+    assert X_res.dtypes.equals(X.dtypes)
+    assert y_res.iloc[200:].tolist() == ["yes"] * 150
+    assert sampler.sampling_strategy_ == {"yes": 150}
+    assert sampler.feature_names_in_.tolist() == X.columns.tolist()
+    assert X_res["id"].is_unique
+    pd.testing.assert_frame_equal(X, before[0])
+    pd.testing.assert_series_equal(y, before[1])
+
+
+def test_a_new_row_keeps_cells_of_a_real_row_of_its_class():
+    X, y = table()
+    sampler = GANOverSampler(generator=NETWORK, kept_share=0.5, random_state=0)
+    X_res, _ = sampler.fit_resample(X, y)
+    starts = sampler.sample_indices_
+    assert starts[:200].tolist() == list(range(200))
+    assert (y.iloc[starts[200:]] == "yes").all()
+    uses = np.unique(starts[200:], return_counts=True)[1]
+    assert uses.tolist() == [6] * 25  # 150 new rows from 25
+    new, start = X_res.iloc[200:].reset_index(drop=True), X.iloc[starts[200:]].reset_index(drop=True)
+    changed = (new != start) & start.notna()
+    assert changed["id"].all()
+    n_changed = changed.drop(columns="id").sum(axis=1)
+    assert n_changed.between(0, 4).all()  # of 8 columns; what is drawn may be what it was
+    assert n_changed.mean() > 1
+    pd.testing.assert_frame_equal(new.isna(), start.isna())
+
+
+def test_large_integers_and_single_precision_are_kept_to_the_last_digit():
+    big = np.array([2**63 - 1, 2**62 + 1] * 20)
+    X = pd.DataFrame({"big": big, "small": np.linspace(0, 1, 40, dtype="float32"), "x": [1, 2, 3, 4] * 10})
+    sampler = GANOverSampler(generator=INDEPENDENT, kept_share=0.5, random_state=0)
+    X_res, _ = sampler.fit_resample(X, [0] * 30 + [1] * 10)
+    assert X_res.dtypes.equals(X.dtypes)
+    assert set(X_res["big"]) == {2**63 - 1, 2**62 + 1}
+    assert (X_res["small"].iloc[40:].to_numpy() == X["small"].iloc[sampler.sample_indices_[40:]]).any()
+
+
+def test_without_kept_cells_no_row_starts_from_a_real_one():
+    X, y = table()
+    sampler = GANOverSampler(generator=INDEPENDENT, kept_share=0, random_state=0)
+    sampler.fit_resample(X, y)
+    assert (sampler.sample_indices_[200:] == -1).all()
+
+
+def test_columns_depend_on_the_class():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], [300, 60])
+    X = pd.DataFrame({"same": rng.normal(size=360), "sign": np.where(y, "+", "-")})
+    for kept_share in (0, 0.5):
+        model = TabularGAN(**TINY | {"n_steps": 300, "learning_rate": 0.02, "weight_decay": 0.0})
+        sampler = GANOverSampler(generator=model, kept_share=kept_share, random_state=0)
+        X_res, _ = sampler.fit_resample(X, y)
+        assert (X_res["sign"].iloc[360:] == "+").mean() > 0.85
+
+
+def test_all_classes_of_a_multiclass_target_grow():
+    X, _ = table()
+    y = pd.Categorical(np.repeat(["a", "b", "c"], [120, 60, 20]), ["c", "b", "a", "unused"])
+    sampler = GANOverSampler({"a": 130, "c": 50}, generator=INDEPENDENT, random_state=0)
+    X_res, y_res = sampler.fit_resample(X, pd.Series(y))
+    assert Counter(y_res) == {"a": 130, "b": 60, "c": 50}
+    assert y_res.dtype == y.dtype
+    assert len(X_res) == 240
+
+
+@pytest.mark.parametrize("kept_share", [0, 0.7])
+def test_targets_of_new_rows_lie_in_their_range(kept_share):
+    X, _ = table()
+    y = X.pop("float").rename("amount")
+    n_high = int((y >= 1).sum())
+    strategy = {(1, None): n_high + 40, (None, -2): int((y <= -2).sum()) + 3}
+    sampler = GANOverSampler(strategy, generator=NETWORK, kept_share=kept_share, random_state=0)
+    _, y_res = sampler.fit_resample(X, y)
+    new = y_res.iloc[200:]
+    assert (new >= 1).sum() == 40
+    assert (new <= -2).sum() == 3
+    assert len(new) == 43
+    assert y_res.dtype == y.dtype
+    assert y_res.name == "amount"
+    assert sampler.sampling_strategy_ == {(1, None): 40, (None, -2): 3}
+
+
+def test_distinct_integers_are_a_numeric_target_and_no_identifier():
+    X, y = table()[0][["float"]], np.arange(200)
+    _, y_res = GANOverSampler({(150, None): 60}, generator=INDEPENDENT, random_state=0).fit_resample(X, y)
+    assert (y_res[200:] >= 150).all()
+
+
+def test_arrays_and_lists_stay_what_they_are():
+    X, y = table()
+    array = X[["float", "int8"]].to_numpy(dtype="float32")
+    sampler = GANOverSampler(generator=INDEPENDENT, random_state=0)
+    X_res, y_res = sampler.fit_resample(array, y.tolist())
+    assert X_res.dtype == np.float32
+    assert X_res.shape == (350, 2)
+    assert not hasattr(sampler, "feature_names_in_")
+    assert isinstance(y_res, list)
+    objects = X[["float", "text"]].to_numpy(dtype=object)
+    X_res, y_res = sampler.fit_resample(objects, y.to_numpy(dtype="U3"))
+    assert X_res.dtype == object
+    assert y_res.dtype == np.dtype("U3")
+    assert [a is b or a == b for a, b in zip(X_res[:200].ravel(), objects.ravel(), strict=True)]
+    X_res, _ = sampler.fit_resample(array.tolist(), y)
+    assert isinstance(X_res, list)
+
+
+def test_a_column_may_have_the_name_of_the_target():
+    X, y = table()
+    X = X[["float", "int8"]].set_axis(["target", "target_"], axis=1)
+    X_res, _ = GANOverSampler(generator=INDEPENDENT, random_state=0).fit_resample(X, y)
+    assert X_res.columns.tolist() == ["target", "target_"]
+
+
+def test_nothing_to_add_needs_no_training():
+    X, _ = table()
+    y = np.arange(200) % 2
+    sampler = GANOverSampler(TabularGAN(n_steps=10**9), random_state=0).set_params(sampling_strategy="auto")
+    X_res, y_res = sampler.fit_resample(X, y)
+    pd.testing.assert_frame_equal(X_res, X.reset_index(drop=True))
+    assert y_res.tolist() == y.tolist()
+    assert not hasattr(sampler, "generator_")
+    assert sampler.sampling_strategy_ == {1: 0}
+
+
+def test_rows_can_be_made_by_a_model_that_is_fitted_already():
+    X, y = table()
+    both = X.reset_index(drop=True).assign(target=y.to_numpy())
+    model = clone(INDEPENDENT).fit(both)
+    for kept_share in (0, 0.7):
+        made, starts = new_rows(model, both, "target", demands("auto", y), kept_share, seed=0)
+        assert made["target"].tolist() == ["yes"] * 150
+        assert made.dtypes.equals(both.dtypes)
+        assert len(starts) == 150
+
+
+# --- the estimator ---------------------------------------------------------------------
+
+
+def test_one_seed_gives_one_result():
+    X, y = table()
+    X = X[["float", "text"]]
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, second, other = (
+        GANOverSampler(generator=NETWORK, random_state=seed).fit_resample(X, y)[0] for seed in (3, 3, 4)
+    )
+    pd.testing.assert_frame_equal(first, second)
+    assert not first.equals(other)
+    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+
+
+def test_the_default_generator_draws_what_a_fully_trained_one_would():
+    X, y = table()
+    X = X[["float", "text"]]
+    less, more = (
+        GANOverSampler(generator=clone(NETWORK).set_params(n_gan_steps=n), kept_share=0, random_state=0)
+        for n in (1, 20)
+    )
+    pd.testing.assert_frame_equal(less.fit_resample(X, y)[0], more.fit_resample(X, y)[0])
+
+
+def test_it_is_a_scikit_learn_estimator():
+    sampler = GANOverSampler(0.5, generator=TabularGAN(n_steps=7), kept_share=0.2, random_state=1)
+    copy = clone(sampler)
+    assert copy.get_params()["generator__n_steps"] == 7
+    assert copy.generator is not sampler.generator
+    tags = sampler.__sklearn_tags__()
+    assert tags.estimator_type == "sampler"
+    assert tags.target_tags.required
+
+
+def test_fit_checks_and_trains_nothing():
+    X, y = table()
+    sampler = GANOverSampler(generator=TabularGAN(n_steps=10**9))
+    assert sampler.fit(X, y) is sampler
+    assert sampler.sampling_strategy_ == {"yes": 150}
+    assert sampler.n_features_in_ == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"generator": 3}, "'generator' parameter of GANOverSampler must be a synthesizer or None"),
+        ({"kept_share": 1.5}, "'kept_share' parameter"),
+        ({"sampling_strategy": []}, "'sampling_strategy' parameter"),
+        ({"random_state": "x"}, "random_state must be"),
+    ],
+)
+def test_bad_parameters_are_named(change, message):
+    with pytest.raises(ParameterError, match=message):
+        GANOverSampler().set_params(**change).fit_resample(*table())
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (table()[0], [0, 1], "the same number of rows. Got 200 and 2"),
+        (np.zeros(9), [0, 1] * 4, r"two-dimensional array. Got ndarray of the shape \(9,\)"),
+        (np.zeros((9, 2, 2)), [0, 1] * 4, "two-dimensional"),
+        (pd.DataFrame(np.zeros((5, 2)), columns=["a", "a"]), list("aabbb"), "more than once: 'a'"),
+        (pd.DataFrame({"a": [1, 2, np.inf, 0, 1]}), list("aabbb"), "'a' has 1 infinite value"),
+    ],
+)
+def test_bad_data_is_refused_and_nothing_is_learned(X, y, message):
+    sampler = GANOverSampler()
+    with pytest.raises(SynthganError, match=message):
+        sampler.fit_resample(X, y)
+    assert set(vars(sampler)) == set(sampler.get_params(deep=False))
+
+
+# --- with imbalanced-learn -------------------------------------------------------------
+
+
+def test_it_works_in_a_pipeline_and_in_cross_validation():
+    pipeline = pytest.importorskip("imblearn.pipeline")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = table()
+    X = X[["float", "int8"]]
+    steps = pipeline.make_pipeline(
+        StandardScaler(), GANOverSampler(generator=INDEPENDENT, random_state=0), LogisticRegression()
+    )
+    assert steps.fit(X, y).predict(X).shape == (200,)  # rows are added in fit only
+    assert np.isfinite(cross_val_score(steps, X, y, cv=3, scoring="balanced_accuracy")).all()
+    search = GridSearchCV(steps, {"ganoversampler__sampling_strategy": [0.5, 1.0]}, cv=2).fit(X, y)
+    assert search.best_estimator_[1].generator_.n_rows_ == 200
