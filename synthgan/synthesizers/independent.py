@@ -19,7 +19,7 @@ from synthgan.synthesizers.base import BaseSynthesizer, State, drawn_in_blocks
 
 __all__ = ["IndependentSynthesizer"]
 
-N_CELLS = 16  # cells that the alpha of a mode is cut into where only a part of it is permitted
+N_CELLS = 16  # cells that the alpha of a mode is cut into where a part of it is permitted, or scored
 _RARE = 1e-12  # frequency of what is permitted but was never seen
 
 
@@ -56,6 +56,7 @@ class IndependentSynthesizer(BaseSynthesizer):
     """
 
     _codec_options: ClassVar[dict[str, Any]] = {"relations": False}  # "as in column k" says nothing alone
+    _n_cells = N_CELLS
     _parameter_rules: ClassVar[dict[str, Rule]] = {
         "kinds": (Choice((None,)), Instance((Mapping,), "a dict of column names and kinds")),
     }
@@ -119,6 +120,19 @@ class IndependentSynthesizer(BaseSynthesizer):
         low, high = first[codes, cells], last[codes, cells]
         alphas = (cells + low + (high - low) * rng.random(n_samples)) / n_cells[codes] * 2 - 1
         return codes, np.where(span.n_levels[codes] == ATOM, 0.0, alphas)
+
+    def _log_likelihood(self, table: EncodedTable, known: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Add the log frequencies of codes and members; what was coded but never seen is `_RARE`."""
+        total = np.zeros(len(table))
+        for j, span in enumerate(self.codec_.layout_.spans):
+            codes, alphas = table.codes[:, j], table.alphas[:, j]
+            share = self.frequencies_[j][codes] / np.where(span.n_levels[codes] == CONTINUOUS, N_CELLS, 1)
+            for code, shares in self.cells_[j].items():
+                members = np.flatnonzero(codes == code)
+                cells = np.floor((alphas[members] + 1) / 2 * len(shares)).astype(np.int64)
+                share[members] *= shares[np.clip(cells, 0, len(shares) - 1)]
+            total += np.log(np.maximum(share, _RARE)) * known[:, j]
+        return total
 
     def _state(self) -> State:
         arrays = {f"{j}.frequencies": values for j, values in enumerate(self.frequencies_)}

@@ -14,12 +14,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthgan.errors import ModelFileError, ParameterError
 from synthgan.gan.conditions import Allowed, Given
+from synthgan.gan.likelihood import log_likelihood, realism
 from synthgan.gan.model import Architecture, LatentGAN
+from synthgan.gan.networks import CELLS
 from synthgan.gan.training import AutoencoderPlan, GANPlan, Loss
+from synthgan.io import read_table
 from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter
-from synthgan.seeding import RandomState
+from synthgan.seeding import RandomState, draw_seed
 from synthgan.synthesizers.base import BaseSynthesizer, State, drawn_in_blocks
+from synthgan.transforms.observed import observed
 
 __all__ = ["TabularGAN"]
 
@@ -127,6 +131,7 @@ class TabularGAN(BaseSynthesizer):
     """
 
     _codec_parameters = ("max_modes", "modes")
+    _n_cells = CELLS
 
     def __init__(
         self,
@@ -276,6 +281,86 @@ class TabularGAN(BaseSynthesizer):
         check_parameter("TabularGAN.sample", "n_passes", n_passes, self._parameter_rules["n_passes"])
         draw = partial(self._draw_in, n_passes)
         return self._sample(n_samples, conditions, random_state, draw)
+
+    def score_samples(
+        self, X: Any, *, n_orders: int = 1, random_state: RandomState = 0
+    ) -> NDArray[np.float64]:
+        """Say how probable rows are: the chain rule over the columns, by the decoder alone.
+
+        The log-likelihood of a row is the log of a probability, of what the model resolves of it:
+        every category, every value that has point mass, the missing value and a value told by
+        another column count as they are. Any other number counts as the piece it lies in: its
+        mode has 16 cells, and a cell wider than a thousandth of the column's learned range (or the
+        step of its values, if that is more) is cut into pieces of that width. The scores of two
+        models may be compared if they cut columns alike: same table, same `kinds` and modes.
+
+        What was never seen has a score too. A number outside the learned range counts as the nearest one
+        that is known, at a density that falls off with the square of the distance. An unknown
+        category, a missing value in a column without any, and another value in a constant column
+        have the probability 1 / (n_rows_ + 1) each, and tell nothing about the other columns.
+        Identifiers do not count. With Gaussian modes, which overlap, a number counts in one of them only.
+
+        The calibration of `sample` is left out: it corrects how often drawn rows have each value, at
+        the end of a chain of approximations, and is no part of any row's probability.
+
+        Parameters
+        ----------
+        X : DataFrame, Arrow table or stream, or path(s) of CSV or Parquet files
+            Rows with the columns of the fitted table, in any order.
+        n_orders : int >= 1, default 1
+            Orders of the columns, whose probabilities are averaged. The first is the one in which
+            rows are drawn, which the decoder is trained on most; the others are random. Time
+            grows in proportion, the mean score a little.
+        random_state : int, numpy generator or None, default 0
+            Source of the random orders, which are the same for all rows.
+
+        Returns
+        -------
+        float64 array of shape (n_rows,)
+            In nats, <= 0; the higher, the more like the fitted table. Low scores mark anomalies.
+
+        Raises
+        ------
+        ConditionError
+            If a column of numbers or times holds values of another type.
+        DataError
+            If a column is missing or unknown.
+        ParameterError
+            If `n_orders` is not an int >= 1.
+
+        Examples
+        --------
+        >>> model.score_samples(holdout, n_orders=4).argsort()[:10]    # doctest: +SKIP
+        """
+        check_is_fitted(self)
+        check_parameter("TabularGAN.score_samples", "n_orders", n_orders, (Interval(int, 1),))
+        seed = draw_seed(random_state)
+        return self._score_samples(X, partial(log_likelihood, self.model_, n_orders=n_orders, seed=seed))
+
+    def critic_score(self, X: Any) -> NDArray[np.float64]:
+        """Score the realism of rows by the critic: encoder to latent vector to critic.
+
+        The scale has no zero and no unit, and another model has another one: only the ranks of rows of one
+        model mean something. The critic has learned to tell rows from those of one forward
+        pass of the generator. A high score says that the generator makes such rows too seldom, a
+        low one too often, which is not the same as being an anomaly: see `score_samples` for that.
+
+        Parameters
+        ----------
+        X : as in `score_samples`
+            What was never seen counts as the first value that is known of the column.
+
+        Returns
+        -------
+        float64 array of shape (n_rows,)
+            Higher is more real.
+        """
+        check_is_fitted(self)
+        seen = observed(read_table(X), self.codec_, CELLS)
+        return realism(self.model_, seen.table, self.seed_)
+
+    def _log_likelihood(self, table: EncodedTable, known: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return log_likelihood(self.model_, table, known, n_orders=1, seed=0)
 
     def _learn(self, encoded: EncodedTable, layout: Layout, seed: int) -> None:
         autoencoder, gan = self._plans(len(encoded))

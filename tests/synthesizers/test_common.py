@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
 
 from synthgan import IndependentSynthesizer, TabularGAN, load
 from synthgan.errors import ConditionError, DataError, ParameterError, SynthganError
@@ -553,3 +554,60 @@ def test_tiny_tables_are_completed_too(unfitted, name):
     part = real.loc[:, [model.schema_[column].kind != "identifier" for column in real.columns]]
     drawn = model.sample(conditions=part, random_state=0)
     pd.testing.assert_frame_equal(drawn[part.columns], part.reset_index(drop=True), check_column_type=False)
+
+
+# Scores
+
+
+def test_every_row_has_a_finite_score_that_other_rows_do_not_change(fitted, real):
+    scores = fitted.score_samples(real)
+    assert scores.shape == (len(real),)
+    assert scores.dtype == np.float64
+    assert np.isfinite(scores).all()
+    assert (scores <= 0).all()
+    some = real.iloc[20:40][real.columns[::-1]]
+    np.testing.assert_allclose(fitted.score_samples(some), scores[20:40], rtol=1e-4)
+    assert fitted.score(real) == pytest.approx(scores.mean())
+    assert fitted.score(real, y=real["bool"]) == fitted.score(real)
+    assert fitted.score_samples(real.head(0)).shape == (0,)
+
+
+def test_scores_are_reproducible_and_survive_a_file(fitted, real, tmp_path):
+    fitted.save(tmp_path / "m.synthgan")
+    scores = fitted.score_samples(real)
+    np.testing.assert_array_equal(scores, fitted.score_samples(real))
+    np.testing.assert_array_equal(scores, load(tmp_path / "m.synthgan").score_samples(real))
+
+
+def test_what_was_never_seen_lowers_the_score(fitted, real):
+    rows = real.head(5).astype({"text": object, "bool": object, "same": object})
+    base = fitted.score_samples(rows)
+    changes = {"text": "never seen", "bool": None, "same": "another", "int8": 127, "none": 1.0}
+    for name, value in changes.items():
+        scores = fitted.score_samples(rows.assign(**{name: value}))
+        assert np.isfinite(scores).all(), name
+        assert (scores < base).mean() >= 0.6, name
+    assert fitted.score_samples(rows.assign(same="x", none=1.0)) == pytest.approx(base - 2 * np.log(121))
+
+
+def test_scores_of_bad_tables_are_refused(unfitted, fitted, real):
+    with pytest.raises(NotFittedError):
+        clone(unfitted).score_samples(real)
+    with pytest.raises(DataError, match="lacks 1 of 15"):
+        fitted.score_samples(real.drop(columns="text"))
+    with pytest.raises(ConditionError, match="'int8' is numerical"):
+        fitted.score_samples(real.assign(int8="x"))
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_tiny_tables_are_scored(unfitted, name):
+    scores = clone(unfitted).fit(TINY[name]).score_samples(TINY[name])
+    assert np.isfinite(scores).all()
+    assert (scores <= 1e-6).all()
+
+
+def test_a_search_for_parameters_can_choose_by_the_score(unfitted, real):
+    grid = {"kinds": [None, {"single": "categorical"}]}
+    search = GridSearchCV(clone(unfitted), grid, cv=2, error_score="raise").fit(real[["single", "text"]])
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_params_ in [{"kinds": value} for value in grid["kinds"]]

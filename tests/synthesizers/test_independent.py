@@ -60,3 +60,29 @@ def test_members_of_a_group_keep_their_shares(model, tmp_path, real):
     again = load(tmp_path / "m.synthgan")
     for before, after in zip(model.cells_, again.cells_, strict=True):
         assert {k: v.tolist() for k, v in before.items()} == {k: v.tolist() for k, v in after.items()}
+
+
+def test_the_score_is_the_sum_of_log_frequencies():
+    real = pd.DataFrame({"a": ["x", "y", "x", "x"], "b": [True, False, None, None]})
+    model = IndependentSynthesizer(random_state=0).fit(real)
+    rows = pd.DataFrame({"a": ["x", "y", "z"], "b": [None, True, True]})
+    # 3/4 * 2/4, 1/4 * 1/4, and 1 / (4 + 1) for a category never seen
+    assert np.exp(model.score_samples(rows)) == pytest.approx([3 / 8, 1 / 16, 1 / 20])
+
+
+def test_members_of_a_group_are_scored_by_their_own_share(model, real):
+    shares = real["code"].value_counts(normalize=True)
+    rows = real.drop_duplicates("code").head(60)
+    scores = model.score_samples(rows)
+    first = rows.assign(code=rows["code"].iloc[0])
+    expected = np.log(rows["code"].map(shares) / shares[rows["code"].iloc[0]])
+    np.testing.assert_allclose(scores - model.score_samples(first), expected, atol=1e-9)
+
+
+def test_numbers_are_scored_by_their_density(real):
+    model = IndependentSynthesizer(random_state=0).fit(real[["x"]])
+    at = pd.DataFrame({"x": np.linspace(-2, 2, 41)})
+    # log of the normal density times a piece, a thousandth of the range; a cell of 1 / 800 caps it
+    expected = stats.norm.logpdf(at["x"]) + np.log(np.ptp(real["x"]) / 1000)
+    error = model.score_samples(at) - np.minimum(expected, np.log(1 / 50 / 16))
+    assert np.abs(error).mean() < 0.4

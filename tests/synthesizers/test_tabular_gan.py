@@ -9,6 +9,7 @@ from synthgan.datasets import load_adult
 from synthgan.errors import ParameterError
 from synthgan.evaluation.associations import trend_error
 from synthgan.evaluation.tables import code_tables
+from synthgan.gan.training import chain_nll
 
 SMALL = {  # a network that learns next to nothing, in no time
     "hidden_dim": 16,
@@ -167,6 +168,54 @@ def test_relations_between_columns_are_learned():
     assert floor > 0.3
     assert chain < 0.2 * floor
     assert one_pass < 0.4 * floor
+
+
+def test_the_score_prefers_rows_whose_columns_agree():
+    real, holdout = related_table(1500), related_table(400, seed=1)
+    learns = SMALL | {"hidden_dim": 48, "batch_size": 128, "n_steps": 250, "learning_rate": 5e-3}
+    model = TabularGAN(**learns).fit(real)
+    rng = np.random.default_rng(0)
+    torn = pd.DataFrame({name: holdout[name].array.take(rng.permutation(400)) for name in holdout})
+    independent = IndependentSynthesizer(random_state=0).fit(real)
+    assert model.score(holdout) > independent.score(holdout) + 0.5
+    assert model.score(torn) < model.score(holdout) - 0.5
+    assert abs(independent.score(torn) - independent.score(holdout)) < 1e-9
+
+
+def test_several_orders_are_averaged_and_drawn_from_the_seed(model, real):
+    one, two, other = (
+        model.score_samples(real, n_orders=k, random_state=seed) for k, seed in ((1, 0), (2, 0), (2, 5))
+    )
+    assert not np.allclose(one, two)
+    assert not np.allclose(two, other)
+    assert np.array_equal(one, model.score_samples(real, random_state=5))  # one order: nothing is drawn
+    for bad in (0, 1.5, "2"):
+        with pytest.raises(ParameterError, match="'n_orders' parameter"):
+            model.score_samples(real, n_orders=bad)
+
+
+def test_the_score_of_codes_is_what_the_chain_is_trained_for(model, real):
+    chain = model.model_
+    loss = chain_nll(chain.decoder, chain.book.rows(model.codec_.transform(real)), chain.order).sum()
+    pieces = model.score_samples(real) + float(
+        loss
+    )  # less, on average, by the pieces that cells are cut into
+    assert -3 < pieces.mean() < 0
+    codes = real.drop(columns="size")  # now no column has cells that could be cut
+    model = TabularGAN(**SMALL).fit(codes)
+    chain = model.model_
+    loss = chain_nll(chain.decoder, chain.book.rows(model.codec_.transform(codes)), chain.order).sum()
+    assert model.score(codes) == pytest.approx(-float(loss), rel=1e-4)
+
+
+@pytest.mark.parametrize("pac_size", [1, 2])
+def test_the_critic_scores_every_row(real, pac_size):
+    model = TabularGAN(**SMALL | {"pac_size": pac_size}).fit(real)
+    scores = model.critic_score(real)
+    assert scores.shape == (300,)
+    assert len(np.unique(scores)) > 100
+    np.testing.assert_allclose(model.critic_score(real.tail(3)), scores[-3:], rtol=1e-3, atol=1e-4)
+    assert np.isfinite(model.critic_score(real.assign(size=1e9, positive=None))).all()
 
 
 @pytest.mark.slow

@@ -1,0 +1,134 @@
+"""What trained networks say of rows that exist: how probable they are, and how real.
+
+The decoder gives the probability of a row by the chain rule, in any order of its columns; the
+critic gives the realism of the row's latent vector. Neither draws a number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthgan.gan.losses import column_nll
+from synthgan.gan.model import LatentGAN
+from synthgan.gan.networks import CodeBook, Decoder, Rows
+from synthgan.layout import EncodedTable
+from synthgan.seeding import stream
+
+__all__ = ["chain_log_likelihood", "log_likelihood", "realism"]
+
+BATCH_ROWS = 8192  # what is worked on at a time: about 100 MB at the default sizes
+
+
+def log_likelihood(
+    model: LatentGAN, table: EncodedTable, known: np.ndarray, n_orders: int, seed: int
+) -> np.ndarray:
+    """Log probability of the known cells of each row under a mixture of chains.
+
+        log p(x) = log (1 / n_orders) sum_o p_o(x)
+
+    Every order o of the columns gives a distribution of its own, p_o, and the mean of distributions
+    is one (Uria et al. 2014, section 4.3: an ensemble of orders). The first is the canonical order,
+    in which rows are drawn; the others are drawn at random, the same for all rows.
+
+    Parameters
+    ----------
+    model : LatentGAN
+    table : EncodedTable of n rows
+    known : bool array of shape (n, g)
+        The other cells are neither shown nor asked for.
+    n_orders : int >= 1
+    seed : int
+        Source of the random orders.
+
+    Returns
+    -------
+    float64 array of shape (n,)
+        In nats, <= 0; without the calibration of `Sampler`, which corrects the frequencies of drawn rows.
+    """
+    rng = stream(seed, "orders")
+    orders = [model.order, *(rng.permutation(model.order).tolist() for _ in range(n_orders - 1))]
+
+    def mixture(rows: Rows, shown: Tensor) -> Tensor:
+        found = torch.stack([chain_log_likelihood(model.decoder, rows, shown, order) for order in orders])
+        return found.logsumexp(dim=0) - math.log(len(orders))
+
+    return _in_batches(mixture, model.book, table, known)
+
+
+@torch.no_grad()
+def chain_log_likelihood(decoder: Decoder, rows: Rows, known: Tensor, order: list[int]) -> Tensor:
+    """Log probability of the known cells by the chain rule, z withheld, shape (b,), in nats.
+
+        log p_o(x) = sum_i log p(x_o(i) | x_o(1), ..., x_o(i-1))
+
+    Uria et al. (2014), "A Deep and Tractable Density Estimator", eq. (2). The probability of a cell is
+    that of its code times, where the code has alpha, that of the cell of alpha. Rows that are alike so far
+    share one pass of the decoder.
+
+    Parameters
+    ----------
+    rows : Rows of b rows
+    known : bool Tensor of shape (b, g)
+    order : list of int
+    """
+    book, tables = decoder.book, decoder.embed.tables()
+    total = torch.zeros(len(rows), dtype=torch.float64, device=known.device)
+    shown = torch.zeros_like(known)
+    context = torch.zeros(len(rows), dtype=torch.int64, device=known.device)  # number of what is shown, (b,)
+    for j in order:
+        first, place = _distinct(context)
+        hidden = decoder.hidden(decoder.embed(rows.take(first), shown[first], tables))[place]  # (b, h)
+        total -= column_nll(decoder, hidden, rows, j).double() * known[:, j]
+        shown[:, j] = known[:, j]
+        code = rows.codes[:, j] - book.starts[j]
+        cell = rows.cells[:, book.fine.index(j)] if j in book.fine else 0
+        value = 1 + code * book.n_cells + cell  # 0 is for what is not known
+        context = place * (1 + book.widths[j] * book.n_cells) + value * known[:, j]
+    return total
+
+
+def _distinct(numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a row of each distinct number, (m,), and which of them each row has, (b,)."""
+    unique, place = torch.unique(numbers, return_inverse=True)
+    rows = torch.arange(len(numbers), device=numbers.device)
+    return torch.empty_like(unique).scatter_(0, place, rows), place
+
+
+def realism(model: LatentGAN, table: EncodedTable, seed: int) -> np.ndarray:
+    """Score of the critic for the latent vector of each row, shape (n,), without condition.
+
+    A critic of packs sees each row beside the same few vectors of the generator: copies of one row
+    would look like mode collapse.
+    """
+    blank, n_others = model.decoder.blank(), model.critic.pac_size - 1
+    noise = stream(seed, "realism").standard_normal((n_others, model.generator.noise.in_features))
+
+    def score(rows: Rows, _: Tensor) -> Tensor:
+        others = model.generator(torch.from_numpy(noise).float().to(blank.device), blank.expand(n_others, -1))
+        latent = model.encoder(rows)[:, None]  # (b, 1, z)
+        packs = torch.cat([latent, others.expand(len(rows), -1, -1)], dim=1).flatten(0, 1)
+        scores: Tensor = model.critic(packs, blank.expand(len(packs), -1))
+        return scores
+
+    return _in_batches(score, model.book, table, np.ones(table.codes.shape, dtype=bool))
+
+
+@torch.no_grad()
+def _in_batches(
+    function: Callable[[Rows, Tensor], Tensor], book: CodeBook, table: EncodedTable, known: np.ndarray
+) -> np.ndarray:
+    """Apply a function of rows and of which cells are known, (b,), to all rows, (n,)."""
+
+    def parts() -> Iterator[np.ndarray]:
+        for start in range(0, len(table), BATCH_ROWS):
+            part = slice(start, start + BATCH_ROWS)
+            rows = book.rows(table.rows(part)).to(book.cells.device)
+            found = function(rows, torch.from_numpy(known[part]).to(book.cells.device))
+            yield found.double().cpu().numpy()
+
+    return np.concatenate([np.zeros(0), *parts()])
