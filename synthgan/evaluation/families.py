@@ -288,22 +288,26 @@ def _excesses(
 ) -> dict[str, Estimate]:
     """Give what the most successful attack of each sort reaches."""
     everyone, outlying = (membership[membership["records"] == name] for name in ("all", "outlying"))
+    # of the excesses the least probable one: the largest is chance where conditions or records are few
     return {
-        "membership_auc": _largest(everyone, "auc"),
-        "membership_outlier_auc": _largest(outlying, "auc"),
-        "membership_tpr": _largest(everyone, "tpr_at_0.01"),
-        "attribute_excess": _largest(attributes, "excess"),
-        "singling_out_excess": _largest(predicates, "excess"),
+        "membership_auc": _first(everyone.sort_values("auc", ascending=False), "auc"),
+        "membership_outlier_auc": _first(outlying.sort_values("auc", ascending=False), "auc"),
+        "membership_tpr": _first(everyone.sort_values("tpr_at_0.01", ascending=False), "tpr_at_0.01"),
+        "attribute_excess": _first(
+            attributes.sort_values(["p", "excess"], ascending=[True, False]), "excess"
+        ),
+        "singling_out_excess": _first(
+            predicates.sort_values(["p", "n_predicates"], ascending=[True, False]), "excess"
+        ),
     }
 
 
-def _largest(frame: pd.DataFrame, name: str) -> Estimate:
-    """Give the row of a frame in which a figure is largest, with its interval."""
-    known = frame[frame[name].notna()]
-    if not len(known):
-        return UNKNOWN
-    row = max(known.to_dict("records"), key=lambda row: row[name])
-    return Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"])
+def _first(frame: pd.DataFrame, name: str) -> Estimate:
+    """Give a figure of the first row that has it, with its interval."""
+    for row in frame.to_dict("records"):
+        if row[name] == row[name]:
+            return Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"])
+    return UNKNOWN
 
 
 def _note_targets(trial: Trial, facts: Mapping[str, Any], attributes: pd.DataFrame) -> None:

@@ -419,16 +419,16 @@ _PRIVACY = (
         "attribute_excess",
         "privacy",
         "cells guessed better for members",
-        "largest difference over columns between guessing a cell of a real and of a holdout record from "
-        "all its other cells; after Taub et al. (2018) and Stadler et al. (2022)",
+        "how much more often a cell of a real than of a holdout record is guessed from all its other cells, "
+        "in the column where that is least probable by chance; after Taub et al. (2018) and Stadler et al. (2022)",
         units="difference of rates",
     ),
     Metric(
         "singling_out_excess",
         "privacy",
         "members singled out more often",
-        "largest difference between the shares of conditions taken from the synthetic table that fit "
-        "exactly one real and exactly one holdout record; Cohen and Nissim (2020)",
+        "how much more often conditions taken from the synthetic table fit exactly one real than exactly one "
+        "holdout record, for the number of columns where that is least probable by chance; Cohen and Nissim (2020)",
         units="difference of rates",
     ),
     Metric(
