@@ -135,7 +135,8 @@ def _fit_mixture(
 
     if len(values) > MAX_FIT_ROWS:
         values = rng.choice(values, MAX_FIT_ROWS, replace=False)
-    center, spread = float(values.mean()), float(values.std())
+    size = 2.0 ** (int(np.frexp(np.abs(values).max())[1]) - 1)  # squares of huge numbers would overflow
+    center, spread = float((values / size).mean() * size), float((values / size).std() * size)
     if spread == 0:
         return np.array([[center, 1.0, 1.0]])
     mixture = BayesianGaussianMixture(

@@ -227,3 +227,49 @@ def test_relations_of_adult_are_learned(seed):
     floor = trend(real, independent)
     assert trend(real, model.sample(4000, random_state=0)) < 0.7 * floor
     assert trend(real, model.sample(4000, random_state=0, n_passes=1)) < 0.9 * floor
+
+
+# Conditions
+
+
+@pytest.mark.parametrize("n_passes", [1, 2, 3, None])
+def test_conditions_hold_in_any_number_of_passes(model, real, n_passes):
+    conditions = {"level": ["a", "b"], "count": (8, 12), "positive": False}
+    drawn = model.sample(200, conditions=conditions, random_state=0, n_passes=n_passes)
+    assert drawn.dtypes.equals(real.dtypes)
+    assert set(drawn["level"]) <= {"a", "b"}
+    assert drawn["count"].between(8, 12).all()
+    assert not drawn["positive"].any()
+    part = real[["level", "count"]]
+    completed = model.sample(conditions=part, random_state=0, n_passes=n_passes)
+    pd.testing.assert_frame_equal(completed[["level", "count"]], part)
+
+
+def test_gaps_are_filled_in_the_passes_of_the_constructor(model, real):
+    holes = real.mask(np.random.default_rng(0).random(real.shape) < 0.4)
+    filled = {}
+    try:
+        for n_passes in (None, 1, 2):
+            filled[n_passes] = model.set_params(n_passes=n_passes).impute(holes, random_state=0)
+            assert filled[n_passes].notna().all(axis=None)
+    finally:
+        model.set_params(n_passes=None)
+    assert not filled[None].equals(filled[1])
+    assert not filled[1].equals(filled[2])
+
+
+def test_conditions_and_imputation_use_what_was_learned():
+    real = related_table(1500)
+    learns = SMALL | {"hidden_dim": 48, "latent_dim": 8, "noise_dim": 8, "batch_size": 128}
+    learns |= {"n_steps": 250, "n_gan_steps": 30, "learning_rate": 5e-3}
+    model = TabularGAN(**learns).fit(real)
+    for name in "abcd":
+        drawn = model.sample(400, conditions={"level": name}, random_state=0)
+        assert abs(drawn["count"].mean() - real.loc[real["level"] == name, "count"].mean()) < 1
+    low = model.sample(400, conditions={"count": (None, 9)}, random_state=0)
+    assert (low["level"] == "a").mean() > 0.7
+    holes = real.assign(count=real["count"].astype("float64"))
+    holes.loc[::2, "count"] = np.nan
+    error = (model.impute(holes, random_state=0)["count"] - real["count"])[::2].abs().mean()
+    blind = (real["count"] - real["count"].median()).abs().mean()
+    assert error < 0.5 * blind  # measured: .42

@@ -147,3 +147,26 @@ class TestRefusals:
         assert_same_column(part, there_and_back(codec, part))
         with pytest.raises(DataError):
             codec.transform(pd.Series(["1"], dtype=object))
+
+
+# Conditions
+
+
+def test_single_values_are_found_among_the_levels():
+    series = pd.Series([1, True, "1", 2.5, pd.Timestamp("2024-01-01")] * 3, dtype=object)
+    codec = CategoricalCodec(Column("x", "categorical", series.dtype)).fit(series)
+    levels = list(codec.levels_)
+    for value in (1, True, "1", 2.5, pd.Timestamp("2024-01-01")):
+        assert type(levels[codec.find([value])[0]]) is type(value)
+    assert levels[codec.find([np.datetime64("2024-01-01")])[0]] == pd.Timestamp("2024-01-01")
+    assert levels[codec.find([np.float32(2.5)])[0]] == 2.5
+    assert codec.find([False, 3, "x", None, [1], {"a": 1}, (1, [2])]).tolist() == [-1] * 7
+
+
+def test_permitted_levels_are_codes_and_places_of_members():
+    series = pd.Series([f"k{i}" for i in range(400)] * 2)
+    codec = CategoricalCodec(Column("x", "categorical", series.dtype)).fit(series)
+    some = np.array([5, 77, 399])
+    part = codec.permit(some)
+    decoded = codec.inverse_transform(part.codes, (part.low + part.high) / 2)
+    assert list(decoded) == list(codec.levels_[some])

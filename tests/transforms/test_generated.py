@@ -98,3 +98,14 @@ def test_json_keeps_the_codec(values):
 def test_no_identifier_of_the_table_is_made():
     real = [f"X{n}" for n in np.random.default_rng(0).choice(10**6, 300, replace=False)]
     assert not set(fitted(real).generate(1000, 0)) & set(real)
+
+
+def test_identifiers_are_made_beside_those_that_are_kept():
+    series = pd.Series([f"C-{i:03d}" for i in range(90)] + [None] * 10, dtype="string")
+    codec = IdentifierCodec(Column("id", "identifier", series.dtype)).fit(series)
+    first = codec.generate(300, seed=0).dropna()[:2]
+    made = codec.generate_beside(first, 300, seed=0)
+    assert len(made) == 300
+    assert made.isna().sum() == 0  # though a tenth was missing
+    assert len(set(made) | set(first)) == 302
+    assert made.dtype == series.dtype

@@ -1,6 +1,7 @@
 """The codec of numbers and times: round trips, bounds, resolution, JSON."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -170,3 +171,61 @@ def test_snapped_values_fit_the_column(dtype, seed):
     assert (snapped >= series.min()).all()
     assert (snapped <= series.max()).all()
     assert (snapped % 2 == 0).all()
+
+
+# Conditions
+
+
+@pytest.mark.parametrize("modes", ["quantile", "gaussian"])
+def test_permitted_alphas_decode_into_the_interval_and_leave_nothing_out(modes):
+    values = pd.Series(np.random.default_rng(0).normal(50_000, 20_000, 4000).round())
+    codec = NumericCodec(Column("x", "numerical", values.dtype), 6, modes).fit(values)
+    low, high = np.array([30_000.0]), np.array([41_234.0])
+    part = codec.permit(low, high, missing=False)
+    grid = np.linspace(0, 1, 200)
+    alphas = (part.low[:, None] + (part.high - part.low)[:, None] * grid * (1 - 1e-12)).ravel()
+    decoded, _ = codec.decode(np.repeat(part.codes, 200), alphas)
+    assert decoded.min() >= low[0]
+    assert decoded.max() <= high[0]
+    for code in range(len(codec.n_levels_)):
+        every = np.linspace(-1, 1, 2001)
+        inside = (codec.decode(np.full(2001, code), every)[0] >= low) & (
+            codec.decode(np.full(2001, code), every)[0] <= high
+        )
+        mine = part.codes == code
+        assert mine.any() or not inside.any()
+        if mine.any():
+            assert every[inside].min() >= part.low[mine][0] - 1e-9
+            assert every[inside].max() <= part.high[mine][0] + 1e-9
+
+
+def test_permitted_codes_hold_the_missing_one_if_asked():
+    codec = NumericCodec(Column("x", "numerical", np.dtype(float))).fit(pd.Series([1.0, 2.0, None] * 3))
+    part = codec.permit(np.array([2.0]), np.array([2.0]), missing=True)
+    assert part.codes.tolist() == [1, 2]
+    assert codec.permit(np.zeros(0), np.zeros(0), missing=True).codes.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "wanted", "expected"),
+    [
+        ([0, 2**62, 2**63 - 1], "int64", (2**62 - 1, 2**62 + 1), (2**62 - 1, 2**62 + 1)),
+        ([2**63, 2**64 - 1], "uint64", (0, 2**70), (2**63, 2**64 - 1)),
+        ([-(2**63), 0, 2**63 - 1], "int64", (-0.5, 0.5), (0, 0)),
+        ([0, 10, 40], "int16", (1, 39), (10, 30)),
+        ([0.1, 0.2, 0.7], "float64", (0.25, 0.65), (0.3, 0.6)),
+        ([1e-20, 0.1, 1 / 3], "float32", (0.1, 0.2), None),
+        ([1e-300, 1e300], "float64", (1e299, 1e301), (1e299, 1e300)),
+        ([-1.5e308, 1.5e308, 1 / 3], "float64", (-1e308, 1e308), (-1e308, 1e308)),
+    ],
+)
+def test_ends_move_inward_to_what_the_column_can_hold(values, dtype, wanted, expected):
+    series = pd.Series(values, dtype=dtype)
+    codec = NumericCodec(Column("x", "numerical", series.dtype)).fit(series)
+    found = codec.inward(*wanted)
+    if expected is None:  # 32 bits: the nearest ones inside
+        assert wanted[0] <= found[0] < wanted[0] + 1e-8
+        assert wanted[1] - 2e-8 < found[1] <= wanted[1]
+    else:
+        assert found == pytest.approx(expected, abs=0)
+    assert codec.inward(max(values) + 1e302 if dtype == "float64" else 2**80, math.inf) is None
