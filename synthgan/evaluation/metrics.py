@@ -420,7 +420,7 @@ _PRIVACY = (
         "privacy",
         "cells guessed better for members",
         "how much more often a cell of a real than of a holdout record is guessed from all its other cells, "
-        "in the column where that is least probable by chance; after Taub et al. (2018) and Stadler et al. (2022)",
+        "in the column where that is least probable by chance; after Taub et al. (2018), Stadler et al. (2022)",
         units="difference of rates",
     ),
     Metric(
@@ -428,7 +428,7 @@ _PRIVACY = (
         "privacy",
         "members singled out more often",
         "how much more often conditions taken from the synthetic table fit exactly one real than exactly one "
-        "holdout record, for the number of columns where that is least probable by chance; Cohen and Nissim (2020)",
+        "holdout record, for the number of columns where that is least probable; Cohen and Nissim (2020)",
         units="difference of rates",
     ),
     Metric(
