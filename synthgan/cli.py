@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import click
 
 from synthgan import __version__
-from synthgan.errors import SynthganError, suggestion
+from synthgan.errors import SynthganError, listing, suggestion
 
 __all__ = ["main"]
 
@@ -261,6 +261,136 @@ def impute(model: str, data: tuple[str, ...], output: str, seed: int | None, qui
     write_table(filled, output)
     if output != "-":
         _say(f"Filled {n_gaps:,} gaps in {len(frame):,} rows. Wrote {output}.", quiet)
+
+
+@main.command()
+@click.argument("data", nargs=-1, required=True)
+@click.option("--target", required=True, help="The column whose rare values are to be made more frequent.")
+@click.option("-o", "--output", default="-", show_default=True, help="A table file, or - for CSV on stdout.")
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    default=["auto"],
+    show_default=True,
+    metavar="STRATEGY",
+    help="auto, minority, 'not minority', 'not majority', all; the ratio of the rarer class to the other, as "
+    "0.5; or how many rows there are to be of a class, 'yes=5000', or of a range of a numeric target, "
+    "'30..40=5000'. Repeat for more classes or ranges.",
+)
+@click.option(
+    "--kept-share",
+    type=float,
+    default=0.7,
+    show_default=True,
+    help="Share of the cells of a real row of the same class that each new row keeps; 0 draws whole rows.",
+)
+@click.option("--model", "fitted", help="A model file fitted to DATA before, instead of training one now.")
+@_max_seconds
+@_kind_option
+@_seed("Makes the result reproducible.")
+@_quiet
+def augment(
+    data: tuple[str, ...],
+    target: str,
+    output: str,
+    strategies: tuple[str, ...],
+    kept_share: float,
+    fitted: str | None,
+    max_seconds: float | None,
+    kinds: dict[str, str] | None,
+    seed: int | None,
+    quiet: bool,
+) -> None:
+    """Add synthetic rows of rare classes to the table DATA.
+
+    The output has the rows of DATA, then the new ones, in the same columns and types. It
+    contains real data: it is for training models, not for publication.
+
+    \b
+    synthgan augment real.csv --target income -o balanced.parquet
+    synthgan augment real.csv --target income --strategy 0.5 --max-seconds 60 -o more.csv
+    synthgan augment houses.csv --target price --strategy '400000..=3000' -o more.csv
+    """
+    from synthgan.io import check_destination, read_table, write_table
+
+    if fitted is not None and (max_seconds is not None or kinds):
+        raise click.UsageError(
+            "--max-seconds and --kind have no effect with --model, which is fitted already."
+        )
+    if target in (kinds or {}):
+        raise click.UsageError(
+            "--kind cannot name the target: --strategy says if it holds classes or numbers."
+        )
+    check_destination(output, table=True)
+    frame = read_table(list(data))
+    if target not in frame.columns:
+        raise click.ClickException(
+            f"The table has no column {target!r}.{suggestion(target, frame.columns)} "
+            f"Columns: {listing(frame.columns)}."
+        )
+    options = {"sampling_strategy": _strategy(strategies, frame[target]), "kept_share": kept_share}
+    _say(f"Read {len(frame):,} rows. Making more ...", quiet)
+    if fitted is None:
+        model = _new_model(
+            "tabular-gan", kinds, seed, max_seconds=max_seconds, n_gan_steps=1, verbose=_bars(quiet)
+        )
+        augmented = _augmented(frame, target, seed, generator=model, **options)
+    else:
+        augmented = _augmented_by(fitted, frame, target, seed, **options)
+    write_table(augmented, output)
+    _say(f"Added {len(augmented) - len(frame):,} rows.", quiet)
+
+
+def _strategy(texts: tuple[str, ...], target: Any) -> Any:
+    """Read a sampling strategy: a name, a ratio, or numbers of rows of classes or ranges."""
+    if len(texts) == 1 and "=" not in texts[0]:
+        try:
+            return float(texts[0])
+        except ValueError:
+            return texts[0]
+    labels = {str(label): label for label in target.dropna().unique().tolist()}
+    strategy = {}
+    for text in texts:
+        name, _, count = text.rpartition("=")
+        if not (name and count.isdecimal()):
+            raise click.UsageError(f"--strategy must look like 'yes=5000' or '30..40=5000'. Got {text!r}.")
+        ends = name.split("..")
+        if len(ends) == 2 and name not in labels:
+            try:
+                strategy[tuple(float(end) if end.strip() else None for end in ends)] = int(count)
+            except ValueError:
+                raise click.UsageError(f"--strategy: {name!r} is no range of numbers.") from None
+        else:
+            strategy[labels.get(name, name)] = int(count)
+    return strategy
+
+
+def _augmented(frame: Any, target: str, seed: int | None, **options: Any) -> Any:
+    """Train a generator and add its rows."""
+    from synthgan.augment import GANOverSampler
+
+    sampler = GANOverSampler(random_state=seed, **options)
+    augmented, y = sampler.fit_resample(frame.drop(columns=target), frame[target])
+    augmented.insert(frame.columns.get_loc(target), target, y)
+    return augmented
+
+
+def _augmented_by(
+    path: str, frame: Any, target: str, seed: int | None, sampling_strategy: Any, kept_share: float
+) -> Any:
+    """Add rows of a model that is fitted already."""
+    import pandas as pd
+
+    from synthgan.augment import demands, new_rows
+    from synthgan.seeding import draw_seed
+    from synthgan.synthesizers.archive import load
+
+    model = load(path)
+    table = model.schema_.check(frame)
+    wanted = demands(sampling_strategy, table[target])
+    made, _ = new_rows(model, table, target, wanted, kept_share, draw_seed(seed))
+    return pd.concat([table, made], ignore_index=True)[list(frame.columns)]
 
 
 @main.command()

@@ -124,6 +124,30 @@ def test_several_files_are_fitted_together(folder, real):
     assert load("m.synthgan").n_rows_ == 600
 
 
+def test_augment_adds_rows_below_the_real_ones(folder, real):
+    real = real.assign(rich=np.where(np.arange(300) % 6, "no", "yes"))
+    real.to_parquet("rare.parquet", index=False)
+    command = ("augment", "rare.parquet", "--target", "rich", "--max-seconds", "0.5", "--seed", "0")
+    result = run(*command, "-o", "more.parquet")
+    more = pd.read_parquet("more.parquet")
+    pd.testing.assert_frame_equal(more.iloc[:300], real)
+    assert more["rich"].value_counts().to_dict() == {"no": 250, "yes": 250}
+    assert result.stdout == ""
+    assert "Added 200 rows." in result.stderr
+    assert len(run(*command, "--strategy", "0.3", "--quiet").stdout.splitlines()) == 326
+
+
+def test_augment_takes_a_fitted_model_and_ranges_of_a_numeric_target(model, real):
+    command = ("augment", "real.csv", "--model", model, "--seed", "0", "-q")
+    run(*command, "--target", "height", "--strategy", "185..=100", "--strategy", "..150=40", "-o", "more.csv")
+    more = pd.read_csv("more.csv")
+    pd.testing.assert_frame_equal(more.iloc[:300], real)
+    assert (more["height"] >= 185).sum() == 100
+    assert (more["height"] <= 150).sum() == 40
+    run(*command, "--target", "rich", "--strategy", "yes=400", "--kept-share", "0", "-o", "more.csv")
+    assert (pd.read_csv("more.csv")["rich"] == "yes").sum() == 400
+
+
 def test_evaluate_prints_a_table_or_json_and_writes_html(model):
     run("sample", model, "-n", "200", "-o", "s.csv", "--seed", "0")
     command = ("evaluate", "--real", "real.csv", "--synthetic", "s.csv")
@@ -199,6 +223,11 @@ def test_inspect_prints_no_control_characters(folder):
         (["impute", "m.synthgan", "none.csv"], "There is no file 'none.csv'"),
         (["impute", "m.synthgan", "other.csv", "-o", "x.csv"], "X lacks 2 of 3 columns"),
         (["inspect", "real.csv"], "is not a synthgan model file"),
+        (["augment", "real.csv", "--target", "poor"], "no column 'poor'. Columns: 'age', 'rich', 'height'"),
+        (["augment", "real.csv", "--target", "rich", "--strategy", "most"], "'sampling_strategy' parameter"),
+        (["augment", "real.csv", "--target", "rich", "--strategy", "yes=3"], "removes none"),
+        (["augment", "real.csv", "--target", "rich", "--strategy", "maybe=3"], "Classes: 'no', 'yes'"),
+        (["augment", "real.csv", "--target", "rich", "-o", "x.docx"], "must end in one of .csv"),
         (["evaluate", "--real", "real.csv", "--synthetic", "none.csv"], "There is no file 'none.csv'"),
         (["evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--target", "x"], "'x'"),
     ],
@@ -234,6 +263,11 @@ def test_a_failure_is_one_line_and_leaves_nothing_behind(model, folder, argument
         ["evaluate", "--real", "real.csv"],
         ["evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--fail-if", "c2st_gbm=1"],
         ["evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--fail-if", "c2st_gmb>1"],
+        ["augment", "real.csv"],
+        ["augment", "real.csv", "--target", "rich", "--strategy", "yes=many"],
+        ["augment", "real.csv", "--target", "age", "--strategy", "a..b=400"],
+        ["augment", "real.csv", "--target", "age", "--kind", "age=categorical"],
+        ["augment", "real.csv", "--target", "age", "--model", "m.synthgan", "--max-seconds", "3"],
         ["no-such-command"],
     ],
 )
