@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from synthgan import datasets, errors
     from synthgan.augment import GANOverSampler
     from synthgan.evaluation import evaluate
+    from synthgan.impute import Imputer
     from synthgan.io import read_table, write_table
     from synthgan.schema import Schema
     from synthgan.synthesizers.archive import load
@@ -36,6 +37,7 @@ __all__ = [  # noqa: RUF022 (in the order of the data path)
     "IndependentSynthesizer",
     "load",
     "GANOverSampler",
+    "Imputer",
     "evaluate",
     "errors",
 ]
@@ -49,6 +51,7 @@ _HOMES = {
     "IndependentSynthesizer": "synthgan.synthesizers.independent",
     "load": "synthgan.synthesizers.archive",
     "GANOverSampler": "synthgan.augment",
+    "Imputer": "synthgan.impute",
     "evaluate": "synthgan.evaluation",
     "errors": "synthgan.errors",
 }

@@ -28,6 +28,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "gan": 3,
     "synthesizers": 4,
     "augment": 5,
+    "impute": 5,
     "cli": 6,
     "__main__": 7,
 }

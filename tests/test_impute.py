@@ -1,0 +1,203 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from synthgan import Imputer, IndependentSynthesizer, TabularGAN
+from synthgan.errors import DataError, ParameterError
+from synthgan.impute import combine
+
+SMALL = {"hidden_dim": 24, "n_blocks": 1, "latent_dim": 4, "noise_dim": 4, "n_gan_steps": 2, "device": "cpu"}
+SMALL |= {"n_steps": 60, "batch_size": 64, "gan_batch_size": 16, "learning_rate": 1e-2}
+
+
+def complete_table(n_rows=300, seed=0):
+    """Columns of several kinds that follow from one hidden number."""
+    rng = np.random.default_rng(seed)
+    hidden = rng.normal(size=n_rows)
+    return pd.DataFrame(
+        {
+            "size": hidden + rng.normal(0, 0.1, n_rows),
+            "count": np.round(hidden * 3 + 12).astype("int64"),
+            "level": pd.Categorical.from_codes(np.digitize(hidden, [-0.7, 0.7]), list("abc")),
+            "town": np.where(hidden > 0, "north", "south"),
+            "flag": hidden > 1,
+            "when": pd.Timestamp("2024-01-01") + pd.to_timedelta(np.round(hidden * 100), unit="h"),
+        }
+    )
+
+
+def holed(frame, share=0.2, seed=1):
+    holes = frame.astype({"count": "Int64", "flag": "boolean"})
+    return holes.mask(np.random.default_rng(seed).random(frame.shape) < share)
+
+
+@pytest.fixture(scope="module")
+def complete():
+    return complete_table()
+
+
+@pytest.fixture(scope="module")
+def gaps(complete):
+    return holed(complete)
+
+
+@pytest.fixture(scope="module")
+def imputer(gaps):
+    return Imputer(TabularGAN(**SMALL), random_state=0).fit(gaps)
+
+
+@pytest.mark.parametrize("n_draws", [1, 4])
+def test_gaps_are_filled_and_all_else_is_kept(imputer, gaps, complete, n_draws):
+    filled = clone_of_fitted(imputer, n_draws).transform(gaps)
+    assert filled.dtypes.equals(gaps.dtypes)
+    assert filled.index.equals(gaps.index)
+    assert filled.notna().all(axis=None)
+    for name in gaps:
+        kept = gaps[name].notna()
+        pd.testing.assert_series_equal(filled[name][kept], gaps[name][kept])
+        if name in ("level", "town", "flag"):
+            assert set(filled[name]) <= set(complete[name])
+        else:
+            assert filled[name].between(complete[name].min(), complete[name].max()).all()
+
+
+def clone_of_fitted(imputer, n_draws):
+    """The same fitted generator with another number of draws."""
+    other = Imputer(n_draws=n_draws)
+    vars(other).update({name: value for name, value in vars(imputer).items() if name != "n_draws"})
+    return other
+
+
+def test_rows_may_have_gaps_where_the_fitted_table_had_none(complete):
+    imputer = Imputer(TabularGAN(**SMALL), random_state=0).fit(complete)
+    rows = complete_table(40, seed=5)
+    filled = imputer.transform(holed(rows, 0.4))
+    assert filled.notna().all(axis=None)
+    assert filled.dtypes.equals(complete.dtypes)
+
+
+def test_filling_twice_gives_the_same_and_seeds_differ(imputer, gaps):
+    filled = imputer.transform(gaps)
+    assert filled.equals(imputer.transform(gaps))
+    again = clone(imputer).fit(gaps)
+    assert filled.equals(again.transform(gaps))
+    other = clone(imputer).set_params(random_state=1).fit(gaps)
+    assert not filled.equals(other.transform(gaps))
+    assert imputer.generator_.random_state == 0
+    own = Imputer(TabularGAN(**SMALL, random_state=7)).fit(gaps)
+    assert own.generator_.random_state == 7
+
+
+def test_several_draws_are_nearer_to_the_truth_than_one(imputer, gaps, complete):
+    errors = {}
+    for n_draws in (1, 15):
+        filled = clone_of_fitted(imputer, n_draws).transform(gaps)
+        error = (filled["size"] - complete["size"])[gaps["size"].isna()]
+        errors[n_draws] = np.sqrt((error**2).mean())
+    assert errors[15] < 0.9 * errors[1]
+    # one draw keeps the spread, and the relations learned make it better than a draw of the column alone
+    floor = IndependentSynthesizer(random_state=0).fit(gaps).impute(gaps, random_state=0)["size"]
+    assert errors[1] < np.sqrt(((floor - complete["size"])[gaps["size"].isna()] ** 2).mean())
+
+
+def test_combining_takes_means_of_numbers_and_times_and_the_most_frequent_otherwise():
+    real = pd.DataFrame(
+        {
+            "x": [0.0, 1.0, 2.5, 4.0] * 9,
+            "n": pd.Series([1, 2, 5, 9] * 9, dtype="Int64"),
+            "t": pd.date_range("2024-01-01", periods=36, freq="h"),
+            "c": list("abca") * 9,
+            "id": [f"k{i:03}" for i in range(36)],
+        }
+    )
+    model = IndependentSynthesizer(random_state=0).fit(real)
+    gaps = real.head(2).copy()
+    gaps.loc[0] = None
+    draws = []
+    for x, n, hour, c in ((0.0, 1, 0, "b"), (1.0, 5, 1, "a"), (4.0, 2, 5, "a")):
+        made = real.head(2).copy()
+        made.loc[0, ["x", "c", "id"]] = [x, c, f"fresh{n}"]
+        made.loc[0, "n"] = n
+        made.loc[0, "t"] = pd.Timestamp("2024-01-01") + pd.Timedelta(hours=hour)
+        draws.append(made)
+    made = combine(draws, gaps, model)
+    assert made.dtypes.equals(real.dtypes)
+    # means: 5/3, of which the column holds one half as its step; 8/3; 2 hours
+    assert made.loc[0].tolist() == [1.5, 3, pd.Timestamp("2024-01-01 02:00"), "a", "fresh1"]
+    pd.testing.assert_frame_equal(made.iloc[1:], real.iloc[1:2])
+
+
+@pytest.mark.parametrize("low", [0, -(2**63), 2**63 - 12])
+def test_means_of_large_integers_are_exact(low):
+    real = pd.DataFrame({"n": np.array([low + k for k in range(12)] * 3)})
+    model = IndependentSynthesizer(random_state=0).fit(real)
+    draws = [pd.DataFrame({"n": [low + k]}) for k in (1, 3, 8)]
+    made = combine(draws, pd.DataFrame({"n": pd.Series([None], dtype=object)}), model)
+    assert made["n"].tolist() == [low + 4]
+
+
+def test_arrays_are_filled_as_arrays(complete):
+    array = complete[["size", "count"]].to_numpy()
+    array[::5, 0] = np.nan
+    imputer = Imputer(IndependentSynthesizer(), random_state=0)
+    filled = imputer.fit_transform(array)
+    assert isinstance(filled, np.ndarray)
+    assert filled.dtype == array.dtype
+    assert not np.isnan(filled).any()
+    assert (filled[~np.isnan(array)] == array[~np.isnan(array)]).all()
+    assert imputer.get_feature_names_out().tolist() == ["x0", "x1"]
+    objects = complete[["town", "size"]].to_numpy(dtype=object)
+    objects[3, 0] = None
+    assert imputer.fit_transform(objects)[3, 0] in ("north", "south")
+
+
+def test_output_and_names_follow_scikit_learn(gaps):
+    imputer = Imputer(IndependentSynthesizer(), random_state=0)
+    with pytest.raises(NotFittedError):
+        imputer.transform(gaps)
+    imputer.set_output(transform="pandas").fit(gaps)
+    assert imputer.transform(gaps).columns.equals(gaps.columns)
+    assert imputer.get_feature_names_out().tolist() == gaps.columns.tolist()
+    assert imputer.n_features_in_ == 6
+    frame = imputer.fit_transform(gaps[["size"]].to_numpy(dtype=float))
+    assert frame.columns.tolist() == ["x0"]
+    with pytest.raises(ValueError, match="feature names"):
+        imputer.fit(gaps).transform(gaps.drop(columns="size"))
+
+
+def test_it_serves_in_a_pipeline_and_in_cross_validation():
+    complete = complete_table(200)
+    X, y = holed(complete.drop(columns=["flag", "when"]).assign(flag=True)), complete["flag"]
+    X = X.drop(columns="flag")
+    encode = make_column_transformer((OneHotEncoder(), ["level", "town"]), remainder="passthrough")
+    imputer = Imputer(TabularGAN(**SMALL), n_draws=3, random_state=0)
+    pipeline = make_pipeline(imputer, encode, LogisticRegression(max_iter=1000))
+    assert cross_val_score(pipeline, X, y, cv=2, error_score="raise").mean() > 0.8
+    assert clone(pipeline).get_params()["imputer__generator__hidden_dim"] == 24
+
+
+def test_what_was_never_observed_stays_missing():
+    frame = pd.DataFrame({"none": np.full(30, np.nan), "x": [1.0, None, 3.0] * 10})
+    filled = Imputer(IndependentSynthesizer(), n_draws=3, random_state=0).fit_transform(frame)
+    assert filled["none"].isna().all()
+    assert filled["x"].notna().all()
+
+
+@pytest.mark.parametrize(("name", "bad"), [("generator", "gan"), ("n_draws", 0), ("n_draws", None)])
+def test_bad_parameters_are_refused(complete, name, bad):
+    with pytest.raises(ParameterError, match=f"'{name}' parameter of Imputer must be"):
+        Imputer(**{name: bad}).fit(complete)
+
+
+def test_a_table_that_cannot_be_modelled_is_refused():
+    with pytest.raises(DataError, match="'odd'"):
+        Imputer(IndependentSynthesizer()).fit(pd.DataFrame({"odd": [1 + 2j, 3j]}))
+    with pytest.raises(ParameterError, match="random_state"):
+        Imputer(random_state="x").fit(complete_table(20))
