@@ -420,7 +420,7 @@ _PRIVACY = (
         "privacy",
         "cells guessed better for members",
         "how much more often a cell of a real than of a holdout record is guessed from all its other cells, "
-        "in the column where that is least probable by chance; after Taub et al. (2018), Stadler et al. (2022)",
+        "in the column where that is least probable by chance; Taub et al. (2018), Stadler et al. (2022)",
         units="difference of rates",
     ),
     Metric(

@@ -126,7 +126,7 @@ def _ranged(name: str, units: str = "", low: str = "", high: str = "") -> Cell:
         figures = [show(figure, units or row["units"]) for figure in (row[name], *ends)]
         if figures[1] == "-":
             return figures[0]
-        return f"{figures[0]} ({figures[1].removesuffix(' %')} to {figures[2]})"
+        return f"{figures[0]} ({figures[1].removesuffix(' %')} to {figures[2].removesuffix(' %')})"
 
     return write
 
@@ -139,8 +139,8 @@ def _p(row: dict[Hashable, Any]) -> str:
 
 
 _RATES: dict[str, Cell] = {
-    "real records": _ranged("main", "ratio"),
-    "holdout records": _ranged("control", "ratio"),
+    "real": _ranged("main", "ratio"),
+    "holdout": _ranged("control", "ratio"),
 }
 _DETAILS: dict[str, tuple[str, str, dict[str, Cell]]] = {
     "models": (
@@ -191,7 +191,7 @@ _DETAILS: dict[str, tuple[str, str, dict[str, Cell]]] = {
         {
             "column": _text("secret"),
             **_RATES,
-            "one guess for all": _ranged("baseline", "ratio"),
+            "one guess for all": _figure("baseline", "ratio"),
             "excess": _ranged("excess", "ratio"),
             "p": _p,
         },
@@ -204,7 +204,7 @@ _DETAILS: dict[str, tuple[str, str, dict[str, Cell]]] = {
             "columns": _count("n_columns"),
             "conditions": _count("n_predicates"),
             **_RATES,
-            "independent columns": _ranged("baseline", "ratio"),
+            "independent": _figure("baseline", "ratio"),
             "excess": _ranged("excess", "ratio"),
             "p": _p,
         },
