@@ -11,7 +11,8 @@ Nadeau and Bengio (2003), which allows for the overlap of the training rows.
     python benchmarks/oversampling.py FOLDER --table mammography --table online_shoppers:Month -o scores.csv
 
 Needs imbalanced-learn (pip install 'synthgan[augmentation]'). A fit takes minutes; with --models a generator
-is fitted once and kept in that folder. ADASYN knows no categories: it takes their codes for numbers.
+is fitted once and kept in that folder. ADASYN knows no categories: it takes their codes for numbers, which
+are rounded after it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from imblearn.over_sampling import ADASYN, SMOTE, SMOTENC, RandomOverSampler
 from scipy.stats import t as student
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.model_selection import StratifiedShuffleSplit, train_test_split
 from sklearn.preprocessing import OrdinalEncoder
 
 from synthgan import TabularGAN, load
@@ -57,17 +58,18 @@ class Table(NamedTuple):
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--table", "names", multiple=True, required=True, help="NAME or NAME:TARGET. Repeat for more.")
 @click.option("--repeats", default=5, show_default=True)
+@click.option("--rows", type=int, help="Draw so many of the training rows, stratified; by default all.")
 @click.option("--kept-share", "shares", multiple=True, type=float, default=[0.7, 0.0], show_default=True)
 @click.option("--max-seconds", type=float, help="Training budget of a generator; by default none.")
 @click.option("--models", type=click.Path(path_type=Path), help="Folder where fitted generators are kept.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="CSV file of all scores.")
-def main(folder, names, repeats, shares, max_seconds, models, output):
+def main(folder, names, repeats, rows, shares, max_seconds, models, output):
     """Compare ways to deal with rare classes on tables of FOLDER."""
     scores = []
     for name in names:
         table = read(folder, *name.split(":"))
         for split in range(repeats):
-            scores += run_split(table, split, shares, max_seconds, models)
+            scores += run_split(table, split, rows, shares, max_seconds, models)
             if output:
                 pd.DataFrame(scores).assign(**versions()).to_csv(output, index=False)
         own = [row for row in scores if row["table"] == table.name]
@@ -93,10 +95,12 @@ def read(folder: Path, name: str, target: str | None = None) -> Table:
     return Table(name, frame, target, kinds, places, encode, pd.factorize(frame[target], sort=True)[0])
 
 
-def run_split(table: Table, split: int, shares, max_seconds, models) -> list[dict]:
+def run_split(table: Table, split: int, rows: int | None, shares, max_seconds, models) -> list[dict]:
     """Score every method on one split."""
     splitter = StratifiedShuffleSplit(1, test_size=TEST_SHARE, random_state=split)
     train, test = next(splitter.split(table.frame, table.frame[table.target].astype(str)))
+    if rows and rows < len(train):
+        train, _ = train_test_split(train, train_size=rows, random_state=split, stratify=table.y[train])
     X, y = table.encode(table.frame.iloc[train]), table.y[train]
     X_test, y_test = table.encode(table.frame.iloc[test]), table.y[test]
     methods = rivals(X, y, table.categorical, split)
@@ -104,7 +108,7 @@ def run_split(table: Table, split: int, shares, max_seconds, models) -> list[dic
     model, fit_seconds = generator(table, real, split, max_seconds, models)
     for share in shares:
         methods[f"GAN, kept share {share:g}"] = lambda share=share: ours(table, model, real, y, share, split)
-    rows = []
+    scores = []
     for method, resample in methods.items():
         start = time.monotonic()
         try:
@@ -116,8 +120,8 @@ def run_split(table: Table, split: int, shares, max_seconds, models) -> list[dic
         weight = "balanced" if method == "class weights" else None
         found = score(X_more, y_more, X_test, y_test, table.categorical, weight, split)
         facts = {"table": table.name, "target": table.target, "split": split, "method": method}
-        rows.append(facts | found | {"n_train": len(y_more), "seconds": round(seconds, 1)})
-    return rows
+        scores.append(facts | found | {"n_train": len(y_more), "seconds": round(seconds, 1)})
+    return scores
 
 
 def rivals(X: np.ndarray, y: np.ndarray, categorical: list[int], seed: int) -> dict[str, Callable]:
@@ -126,18 +130,24 @@ def rivals(X: np.ndarray, y: np.ndarray, categorical: list[int], seed: int) -> d
     smote = SMOTENC(categorical, k_neighbors=k, random_state=seed) if categorical else None
     smote = smote or SMOTE(k_neighbors=k, random_state=seed)
     X_full = np.where(np.isnan(X), np.nanmedian(X, axis=0), X)  # neighbours need complete rows
+
+    def adasyn():
+        X_more, y_more = ADASYN(n_neighbors=k, random_state=seed).fit_resample(X_full, y)
+        X_more[:, categorical] = X_more[:, categorical].round()
+        return X_more, y_more
+
     return {
         "no change": lambda: (X, y),
         "class weights": lambda: (X, y),
         "random over-sampling": lambda: RandomOverSampler(random_state=seed).fit_resample(X, y),
         "SMOTE-NC": lambda: smote.fit_resample(X_full, y),
-        "ADASYN": lambda: ADASYN(n_neighbors=k, random_state=seed).fit_resample(X_full, y),
+        "ADASYN": adasyn,
     }
 
 
 def generator(table: Table, real: pd.DataFrame, split: int, max_seconds: float | None, models: Path | None):
     """Fit the generator that `GANOverSampler` would fit, or take it from the folder."""
-    path = models and models / f"{table.name}_{table.target}_{split}.synthgan"
+    path = models and models / f"{table.name}_{table.target}_{len(real)}_{split}.synthgan"
     if path and path.is_file():
         return load(path), float("nan")
     start = time.monotonic()

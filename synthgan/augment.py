@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
-from sklearn.base import BaseEstimator, clone
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, clone
 from sklearn.utils import Tags
 
 from synthgan.errors import DataError, ParameterError, listing, suggestion
@@ -107,7 +108,11 @@ def demands(sampling_strategy: Any, y: Any) -> list[Demand]:
 
 
 def _series(y: Any) -> pd.Series[Any]:
-    """Take the target as a Series with a fresh index; refuse one that is incomplete."""
+    """Take the target, which may be a single column, as a Series; refuse one that is incomplete."""
+    if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
+        y = y.iloc[:, 0]
+    elif np.ndim(y) == 2 and np.shape(y)[1] == 1:
+        y = np.ravel(y)
     if np.ndim(y) != 1:
         raise DataError(f"y must be one-dimensional, one target a row. Got the shape {np.shape(y)}.")
     target = y.reset_index(drop=True) if isinstance(y, pd.Series) else pd.Series(y)
@@ -351,9 +356,9 @@ def _features(X: Any) -> pd.DataFrame:
     """Take the features as a frame with a fresh index."""
     if isinstance(X, pd.DataFrame):
         return X.reset_index(drop=True)
-    if np.ndim(X) != 2:
+    if np.ndim(X) != 2 or issparse(X):
         raise DataError(
-            f"X must be a DataFrame or a two-dimensional array. Got {type(X).__name__} of the shape "
+            f"X must be a DataFrame or a dense two-dimensional array. Got {type(X).__name__} of the shape "
             f"{np.shape(X)}."
         )
     return pd.DataFrame(np.asarray(X)).infer_objects()
@@ -371,16 +376,18 @@ def _below(given: Any, real: Any, made: Any) -> Any:
     """Put new rows below the real ones, in the type in which these were given."""
     if isinstance(given, pd.DataFrame | pd.Series):
         both = pd.concat([real, made], ignore_index=True)
-        return both if isinstance(given, pd.DataFrame) else both.rename(given.name)
+        if isinstance(given, pd.Series):
+            return both.rename(given.name)
+        return (both.to_frame() if both.ndim == 1 else both).set_axis(given.columns, axis=1)
     array = np.asarray(given)
-    joined = np.concatenate([array, made.to_numpy(dtype=array.dtype)])
+    joined = np.concatenate([array, made.to_numpy(dtype=array.dtype).reshape(-1, *array.shape[1:])])
     return joined.tolist() if isinstance(given, list) else joined
 
 
 # The estimator
 
 
-class GANOverSampler(BaseEstimator):  # type: ignore[misc]
+class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
     """Over-sample rare classes with a conditional GAN, by the contract of imbalanced-learn.
 
     One generator learns the whole table, the target as one more column, so that a rare class borrows
@@ -408,8 +415,8 @@ class GANOverSampler(BaseEstimator):  # type: ignore[misc]
     ----------
     sampling_strategy_ : dict
         Class, or range, to number of rows to be added.
-    generator_ : synthesizer
-        Fitted to `X` with the target as the last column, classes as their number; only if rows
+    generator_ : synthesizer or None
+        Fitted to `X` with the target as the last column, classes as their number; None if no rows
         were to be added.
     sample_indices_ : int array of shape (n_rows out,)
         Position of each row in `X`: its own, or that of the real row that it started from; -1 if none.
@@ -488,6 +495,7 @@ class GANOverSampler(BaseEstimator):  # type: ignore[misc]
         frame, target, wanted = self._read(X, y)
         starts = np.arange(len(frame))
         made, new_target = frame.iloc[:0], target.iloc[:0]
+        generator = None
         if any(one.n_new for one in wanted):
             name = _free_name(frame)
             table = frame.assign(**{name: target if wanted[0].is_range else pd.factorize(target)[0]})
@@ -497,9 +505,8 @@ class GANOverSampler(BaseEstimator):  # type: ignore[misc]
             if not wanted[0].is_range:
                 new_target = target.iloc[np.unique(table[name], return_index=True)[1][new_target]]
             starts = np.concatenate([starts, from_rows])
-            self.generator_ = generator
         self._remember(frame, wanted)
-        self.sample_indices_ = starts
+        self.sample_indices_, self.generator_ = starts, generator
         return _below(X, frame, made), _below(y, target, new_target)
 
     def _read(self, X: Any, y: Any) -> tuple[pd.DataFrame, pd.Series[Any], list[Demand]]:
@@ -524,6 +531,8 @@ class GANOverSampler(BaseEstimator):  # type: ignore[misc]
     def _remember(self, frame: pd.DataFrame, wanted: list[Demand]) -> None:
         self.sampling_strategy_ = {one.group: one.n_new for one in wanted}
         self.n_features_in_ = frame.shape[1]
+        if hasattr(self, "feature_names_in_"):
+            delattr(self, "feature_names_in_")  # of an earlier fit
         if all(isinstance(name, str) for name in frame.columns):
             self.feature_names_in_ = np.array(frame.columns, dtype=object)
 

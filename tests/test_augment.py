@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from sklearn.base import clone
 
 from synthgan import GANOverSampler, IndependentSynthesizer, TabularGAN
@@ -138,7 +139,7 @@ def test_a_strategy_that_does_not_fit_is_refused(strategy, y, message):
         ({(7, 8): 9}, [1.0, 2.0, 3.0], r"range \(7, 8\) has 0"),
         ("auto", list("aaa"), "at least 2 classes. Got 1"),
         ("auto", ["a", None, "b", None], r"2 missing values \(first at row 1\)"),
-        ("auto", [[1], [2]], r"one-dimensional.* Got the shape \(2, 1\)"),
+        ("auto", [[1, 0], [0, 1]], r"one-dimensional.* Got the shape \(2, 2\)"),
     ],
 )
 def test_a_target_that_does_not_do_is_refused(strategy, y, message):
@@ -269,6 +270,16 @@ def test_arrays_and_lists_stay_what_they_are():
     assert isinstance(X_res, list)
 
 
+def test_a_target_of_one_column_stays_one():
+    X, y = table()
+    sampler = GANOverSampler(generator=INDEPENDENT, random_state=0)
+    frame = sampler.fit_resample(X, y.to_frame())[1]
+    array = sampler.fit_resample(X, y.to_numpy()[:, None])[1]
+    assert frame.columns.tolist() == ["target"]
+    assert frame["target"].tolist() == array.ravel().tolist() == sampler.fit_resample(X, y)[1].tolist()
+    assert array.shape == (350, 1)
+
+
 def test_a_column_may_have_the_name_of_the_target():
     X, y = table()
     X = X[["float", "int8"]].set_axis(["target", "target_"], axis=1)
@@ -283,7 +294,7 @@ def test_nothing_to_add_needs_no_training():
     X_res, y_res = sampler.fit_resample(X, y)
     pd.testing.assert_frame_equal(X_res, X.reset_index(drop=True))
     assert y_res.tolist() == y.tolist()
-    assert not hasattr(sampler, "generator_")
+    assert sampler.generator_ is None
     assert sampler.sampling_strategy_ == {1: 0}
 
 
@@ -360,6 +371,7 @@ def test_bad_parameters_are_named(change, message):
     [
         (table()[0], [0, 1], "the same number of rows. Got 200 and 2"),
         (np.zeros(9), [0, 1] * 4, r"two-dimensional array. Got ndarray of the shape \(9,\)"),
+        (csr_array(np.eye(4)), [0, 0, 1, 1], "dense two-dimensional array. Got csr_array"),
         (np.zeros((9, 2, 2)), [0, 1] * 4, "two-dimensional"),
         (pd.DataFrame(np.zeros((5, 2)), columns=["a", "a"]), list("aabbb"), "more than once: 'a'"),
         (pd.DataFrame({"a": [1, 2, np.inf, 0, 1]}), list("aabbb"), "'a' has 1 infinite value"),
@@ -373,6 +385,21 @@ def test_bad_data_is_refused_and_nothing_is_learned(X, y, message):
 
 
 # --- with imbalanced-learn -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_sampler_get_feature_names_out_pandas", "check_samplers_2d_target", "check_samplers_fit",
+        "check_samplers_fit_resample", "check_samplers_list", "check_samplers_nan",
+        "check_samplers_one_label", "check_samplers_pandas", "check_samplers_preserve_dtype",
+        "check_samplers_sampling_strategy_fit_resample", "check_samplers_string", "check_target_type",
+    ],
+)  # fmt: skip
+def test_the_checks_of_imbalanced_learn_pass(check):
+    """All but sparse matrices, one-hot targets and tags that only its own classes have."""
+    checks = pytest.importorskip("imblearn.utils.estimator_checks")
+    getattr(checks, check)("GANOverSampler", GANOverSampler(generator=INDEPENDENT, random_state=0))
 
 
 def test_it_works_in_a_pipeline_and_in_cross_validation():
