@@ -22,6 +22,7 @@ from sklearn.utils import Tags
 
 from synthgan.errors import DataError, ParameterError, listing, suggestion
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter, check_parameters
+from synthgan.schema import check_column_names
 from synthgan.seeding import RandomState, draw_seed, stream
 from synthgan.synthesizers.base import BaseSynthesizer
 from synthgan.synthesizers.tabular_gan import TabularGAN
@@ -355,6 +356,7 @@ def _with_gaps(values: pd.Series[Any], gaps: NDArray[np.bool_]) -> pd.Series[Any
 def _features(X: Any) -> pd.DataFrame:
     """Take the features as a frame with a fresh index."""
     if isinstance(X, pd.DataFrame):
+        check_column_names(X)
         return X.reset_index(drop=True)
     if np.ndim(X) != 2 or issparse(X):
         raise DataError(
