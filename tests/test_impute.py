@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from synthgan import Imputer, IndependentSynthesizer, TabularGAN
 from synthgan.errors import DataError, ParameterError
@@ -201,3 +202,8 @@ def test_a_table_that_cannot_be_modelled_is_refused():
         Imputer(IndependentSynthesizer()).fit(pd.DataFrame({"odd": [1 + 2j, 3j]}))
     with pytest.raises(ParameterError, match="random_state"):
         Imputer(random_state="x").fit(complete_table(20))
+
+
+@parametrize_with_checks([Imputer(IndependentSynthesizer(), random_state=0)])
+def test_the_contract_of_scikit_learn_is_kept(estimator, check):
+    check(estimator)
