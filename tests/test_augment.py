@@ -417,3 +417,25 @@ def test_it_works_in_a_pipeline_and_in_cross_validation():
     assert np.isfinite(cross_val_score(steps, X, y, cv=3, scoring="balanced_accuracy")).all()
     search = GridSearchCV(steps, {"ganoversampler__sampling_strategy": [0.5, 1.0]}, cv=2).fit(X, y)
     assert search.best_estimator_[1].generator_.n_rows_ == 200
+
+
+# --- does it help ----------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_rare_class_is_found_more_often():
+    from sklearn.datasets import make_classification
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import balanced_accuracy_score
+
+    X, y = make_classification(
+        9000, 8, n_informative=5, weights=[0.97], flip_y=0, class_sep=1.0, random_state=0
+    )
+    train, test = slice(0, 2000), slice(2000, None)
+
+    def found(X_train, y_train):
+        model = HistGradientBoostingClassifier(early_stopping=False, random_state=0).fit(X_train, y_train)
+        return balanced_accuracy_score(y[test], model.predict(X[test]))
+
+    sampler = GANOverSampler(generator=TabularGAN(n_gan_steps=1, device="cpu"), random_state=0)
+    assert found(*sampler.fit_resample(X[train], y[train])) > found(X[train], y[train]) + 0.03
