@@ -293,20 +293,27 @@ def new_rows(
     starts : int array
         Position of the real row that each one started from; -1 for a wholly new one.
     """
-    frames, starts = [table.iloc[:0]], [np.empty(0, dtype=np.intp)]
-    for number, one in enumerate(wanted):
-        if one.n_new:
-            rng = stream(seed, "augment", number)
-            rounds = -(-one.n_new // len(one.rows))  # no real row is used twice before all are used once
-            rows = np.concatenate([rng.permutation(one.rows) for _ in range(rounds)])[: one.n_new]
-            if kept_share > 0:
-                frames.append(_redrawn(model, table.iloc[rows], target, kept_share, rng))
-            else:
-                group = one.group if one.is_range else [table[target].iloc[one.rows[0]]]
-                frames.append(model.sample(one.n_new, conditions={target: group}, random_state=rng))
-                rows = np.full(one.n_new, -1)
-            starts.append(rows)
-    return pd.concat(frames, ignore_index=True), np.concatenate(starts)
+    wanted = [one for one in wanted if one.n_new]
+    if not wanted:
+        return table.iloc[:0], np.empty(0, dtype=np.intp)
+    rng = stream(seed, "augment")
+    starts = np.concatenate([_taken_in_turn(one.rows, one.n_new, rng) for one in wanted])
+    if kept_share > 0:
+        return _redrawn(model, table.iloc[starts], target, kept_share, rng), starts
+    given = table[[target]].iloc[starts]
+    if wanted[0].is_range:
+        parts = [
+            model.sample(one.n_new, conditions={target: one.group}, random_state=rng)[[target]]
+            for one in wanted
+        ]
+        given = pd.concat(parts, ignore_index=True)
+    return model.sample(conditions=given, random_state=rng), np.full(len(starts), -1)
+
+
+def _taken_in_turn(rows: NDArray[np.intp], n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draw rows so that none is taken twice before all are taken once."""
+    rounds = -(-n // len(rows))
+    return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:n]
 
 
 def _redrawn(

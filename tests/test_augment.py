@@ -225,6 +225,7 @@ def test_all_classes_of_a_multiclass_target_grow():
     sampler = GANOverSampler({"a": 130, "c": 50}, generator=INDEPENDENT, random_state=0)
     X_res, y_res = sampler.fit_resample(X, pd.Series(y))
     assert Counter(y_res) == {"a": 130, "b": 60, "c": 50}
+    assert X_res["id"].is_unique
     assert y_res.dtype == y.dtype
     assert len(X_res) == 240
 
@@ -244,6 +245,15 @@ def test_targets_of_new_rows_lie_in_their_range(kept_share):
     assert y_res.dtype == y.dtype
     assert y_res.name == "amount"
     assert sampler.sampling_strategy_ == {(1, None): 40, (None, -2): 3}
+
+
+def test_identifiers_differ_between_ranges():
+    X, _ = table()
+    y = X.pop("float")
+    sampler = GANOverSampler(
+        {(0, None): 120, (None, 0): 130}, generator=INDEPENDENT, kept_share=0, random_state=0
+    )
+    assert sampler.fit_resample(X, y)[0]["id"].is_unique
 
 
 def test_distinct_integers_are_a_numeric_target_and_no_identifier():
