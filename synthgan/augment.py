@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, clone
 from sklearn.utils import Tags
 
@@ -24,6 +23,7 @@ from synthgan.errors import DataError, ParameterError, listing, suggestion
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter, check_parameters
 from synthgan.schema import check_column_names
 from synthgan.seeding import RandomState, draw_seed, stream
+from synthgan.synthesizers.arrays import array_to_frame
 from synthgan.synthesizers.base import BaseSynthesizer
 from synthgan.synthesizers.tabular_gan import TabularGAN
 
@@ -89,15 +89,25 @@ def demands(sampling_strategy: Any, y: Any) -> list[Demand]:
     >>> [(one.group, one.n_new) for one in demands({(10, None): 4}, [2.5, 11.0, 12.5])]
     [((10, None), 2)]
     """
+    found = _counted(sampling_strategy, _series(y))
+    _check_sizes(found)
+    return found
+
+
+def _counted(sampling_strategy: Any, target: pd.Series[Any]) -> list[Demand]:
+    """Do what `demands` does, without asking whether there are rows enough to learn from."""
     check_parameter(_OWNER, "sampling_strategy", sampling_strategy, _STRATEGY_RULE)
-    target, strategy = _series(y), sampling_strategy
+    strategy = sampling_strategy
     if callable(sampling_strategy):
         strategy = sampling_strategy(np.asarray(target))
         check_parameter(_OWNER, "sampling_strategy (what it returned)", strategy, (_COUNTS,))
     if isinstance(strategy, Mapping) and _names_ranges(strategy, target):
-        found = _demands_of_ranges(strategy, target)
-    else:
-        found = _demands_of_classes(strategy, target)
+        return _demands_of_ranges(strategy, target)
+    return _demands_of_classes(strategy, target)
+
+
+def _check_sizes(found: Iterable[Demand]) -> None:
+    """Refuse to grow what has fewer rows than can be learned from."""
     for one in found:
         if one.n_new and len(one.rows) < 2:
             what = "range" if one.is_range else "class"
@@ -105,11 +115,12 @@ def demands(sampling_strategy: Any, y: Any) -> list[Demand]:
                 f"A {what} of y needs at least 2 rows to be over-sampled. The {what} {one.group!r} has "
                 f"{len(one.rows)}. Collect more rows, or leave it out of sampling_strategy."
             )
-    return found
 
 
 def _series(y: Any) -> pd.Series[Any]:
     """Take the target, which may be a single column, as a Series; refuse one that is incomplete."""
+    if y is None:
+        raise DataError(f"{_OWNER} requires y to be passed, but the target y is None.")
     if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
         y = y.iloc[:, 0]
     elif np.ndim(y) == 2 and np.shape(y)[1] == 1:
@@ -133,8 +144,8 @@ def _demands_of_classes(strategy: Any, target: pd.Series[Any]) -> list[Demand]:
     classes = _classes(target)
     if len(classes) < 2:
         raise DataError(
-            f"y must have at least 2 classes. Got {len(classes)}. To over-sample a part of a numeric target, "
-            "give sampling_strategy as {(low, high): n_rows}."
+            f"y must have at least 2 classes. Got {len(classes)} class{'' if classes else 'es'}. To "
+            "over-sample a part of a numeric target, give sampling_strategy as {(low, high): n_rows}."
         )
     if isinstance(strategy, Mapping):
         n_new = _asked_for(strategy, classes)
@@ -360,17 +371,12 @@ def _with_gaps(values: pd.Series[Any], gaps: NDArray[np.bool_]) -> pd.Series[Any
 # Containers
 
 
-def _features(X: Any) -> pd.DataFrame:
+def _features(X: Any, sampler: GANOverSampler) -> pd.DataFrame:
     """Take the features as a frame with a fresh index."""
     if isinstance(X, pd.DataFrame):
         check_column_names(X)
         return X.reset_index(drop=True)
-    if np.ndim(X) != 2 or issparse(X):
-        raise DataError(
-            f"X must be a DataFrame or a dense two-dimensional array. Got {type(X).__name__} of the shape "
-            f"{np.shape(X)}."
-        )
-    return pd.DataFrame(np.asarray(X)).infer_objects()
+    return array_to_frame(X, sampler)
 
 
 def _free_name(frame: pd.DataFrame) -> str:
@@ -502,6 +508,7 @@ class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
         """
         seed = draw_seed(self.random_state)
         frame, target, wanted = self._read(X, y)
+        _check_sizes(wanted)
         starts = np.arange(len(frame))
         made, new_target = frame.iloc[:0], target.iloc[:0]
         generator = None
@@ -521,12 +528,12 @@ class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
     def _read(self, X: Any, y: Any) -> tuple[pd.DataFrame, pd.Series[Any], list[Demand]]:
         """Check parameters and data; returns features, target and what is wanted."""
         check_parameters(_OWNER, self.get_params(deep=False), self._parameter_rules)
-        frame, target = _features(X), _series(y)
+        frame, target = _features(X, self), _series(y)
         if len(frame) != len(target):
             raise DataError(
                 f"X and y must have the same number of rows. Got {len(frame):,} and {len(target):,}."
             )
-        return frame, target, demands(self.sampling_strategy, target)
+        return frame, target, _counted(self.sampling_strategy, target)
 
     def _generator(self, target: str, seed: int, wanted: list[Demand]) -> BaseSynthesizer:
         """Prepare the generator, and tell it what the target is."""

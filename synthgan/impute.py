@@ -16,6 +16,7 @@ from synthgan.dtypes import from_numbers, object_keys, to_numbers
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameters
 from synthgan.schema import table
 from synthgan.seeding import RandomState, draw_seed
+from synthgan.synthesizers.arrays import array_to_frame
 from synthgan.synthesizers.base import BaseSynthesizer
 from synthgan.synthesizers.tabular_gan import TabularGAN
 from synthgan.transforms.numeric import NumericCodec
@@ -137,11 +138,10 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: i
 
     def _frame(self, X: Any, reset: bool) -> pd.DataFrame:
         """Check columns as scikit-learn does, and take an array as a frame."""
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        array = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
-        return pd.DataFrame(array).infer_objects()
+        names = None if reset else self.generator_.schema_.names
+        frame = X if isinstance(X, pd.DataFrame) else array_to_frame(X, self, names)
+        validate_data(self, frame, reset=reset, skip_check_array=True)
+        return frame
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -27,10 +27,11 @@ from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter, check_parameters
 from synthgan.schema import Schema
 from synthgan.seeding import RandomState, draw_seed, stream
+from synthgan.synthesizers.arrays import array_to_frame, is_array
 from synthgan.transforms import TableCodec
 from synthgan.transforms.conditions import NO_CONDITIONS, Conditions
 from synthgan.transforms.given import gaps, given_cells
-from synthgan.transforms.observed import observed
+from synthgan.transforms.observed import Observed, observed
 from synthgan.transforms.rules import rules
 
 __all__ = ["BLOCK_ROWS", "BaseSynthesizer", "State", "drawn_in_blocks"]
@@ -59,8 +60,9 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : DataFrame, Arrow table or stream, or path(s) of CSV or Parquet files
-            The real table, shape (n_rows, n_columns); left as it is.
+        X : DataFrame, array, Arrow table or stream, or path(s) of CSV or Parquet files
+            The real table, shape (n_rows, n_columns); left as it is. The columns of an array are
+            numbered from 0.
         y : ignored
             Present for scikit-learn. A target is a column of `X` like any other.
 
@@ -77,7 +79,7 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         """
         check_parameters(type(self).__name__, self.get_params(deep=False), self._parameter_rules)
         seed = draw_seed(self.random_state)
-        frame = read_table(X)
+        frame = array_to_frame(X, self) if is_array(X) else read_table(X)
         schema = Schema.infer(frame, kinds=self.kinds)
         options = {name: getattr(self, name) for name in self._codec_parameters} | self._codec_options
         codec = TableCodec(schema, random_state=seed, **options).fit(frame)
@@ -234,8 +236,8 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : DataFrame, Arrow table or stream, or path(s) of CSV or Parquet files
-            Rows with the columns of the fitted table, in any order.
+        X : DataFrame, array, Arrow table or stream, or path(s) of CSV or Parquet files
+            Rows with the columns of the fitted table, in any order; those of an array in its order.
 
         Returns
         -------
@@ -258,10 +260,15 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         log_likelihood: Callable[[EncodedTable, NDArray[np.bool_]], NDArray[np.float64]],
     ) -> NDArray[np.float64]:
         """Add what codes do not say to ``log_likelihood(table, known)``."""
-        seen = observed(read_table(X), self.codec_, self._n_cells)
+        seen = self._observed(X)
         in_codes = log_likelihood(seen.table, seen.known)
         scores: NDArray[np.float64] = in_codes - seen.log_pieces - seen.n_unseen * np.log(self.n_rows_ + 1)
         return scores
+
+    def _observed(self, X: Any) -> Observed:
+        """Encode rows that the model may not have seen."""
+        frame = array_to_frame(X, self, self.schema_.names) if is_array(X) else read_table(X)
+        return observed(frame, self.codec_, self._n_cells)
 
     def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002
         """Return the mean of `score_samples`, by which a search for parameters may choose.
@@ -301,10 +308,11 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
     @property
     def feature_names_in_(self) -> NDArray[np.object_]:
-        """Names of the columns seen by ``fit``, shape (n_columns,)."""
-        names = np.empty(len(self.schema_.columns), dtype=object)
-        names[:] = self.schema_.names
-        return names
+        """Names of the columns seen by ``fit``, shape (n_columns,); only if all are text."""
+        names = self.schema_.names
+        if not all(isinstance(name, str) for name in names):
+            raise AttributeError("feature_names_in_ exists only if all names of columns are text.")
+        return np.array(names, dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "codec_")

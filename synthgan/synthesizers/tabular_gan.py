@@ -18,12 +18,10 @@ from synthgan.gan.likelihood import log_likelihood, realism
 from synthgan.gan.model import Architecture, LatentGAN
 from synthgan.gan.networks import CELLS
 from synthgan.gan.training import AutoencoderPlan, GANPlan, Loss
-from synthgan.io import read_table
 from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter
 from synthgan.seeding import RandomState, draw_seed
 from synthgan.synthesizers.base import BaseSynthesizer, State, drawn_in_blocks
-from synthgan.transforms.observed import observed
 
 __all__ = ["TabularGAN"]
 
@@ -305,8 +303,8 @@ class TabularGAN(BaseSynthesizer):
 
         Parameters
         ----------
-        X : DataFrame, Arrow table or stream, or path(s) of CSV or Parquet files
-            Rows with the columns of the fitted table, in any order.
+        X : DataFrame, array, Arrow table or stream, or path(s) of CSV or Parquet files
+            Rows with the columns of the fitted table, in any order; those of an array in its order.
         n_orders : int >= 1, default 1
             Orders of the columns, whose probabilities are averaged. The first is the one in which
             rows are drawn, which the decoder is trained on most; the others are random. Time
@@ -356,8 +354,7 @@ class TabularGAN(BaseSynthesizer):
             Higher is more real.
         """
         check_is_fitted(self)
-        seen = observed(read_table(X), self.codec_, CELLS)
-        return realism(self.model_, seen.table, self.seed_)
+        return realism(self.model_, self._observed(X).table, self.seed_)
 
     def _log_likelihood(self, table: EncodedTable, known: NDArray[np.bool_]) -> NDArray[np.float64]:
         return log_likelihood(self.model_, table, known, n_orders=1, seed=0)

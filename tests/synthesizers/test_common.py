@@ -323,6 +323,18 @@ def test_paths_and_arrow_tables_are_read(unfitted, tmp_path):
         pd.testing.assert_frame_equal(clone(unfitted).fit(source).sample(9, random_state=0), expected)
 
 
+def test_an_array_is_a_table_with_numbered_columns(unfitted):
+    real = pd.DataFrame({0: [0.5, 1.0, np.nan] * 10, 1: [3.0, 3.0, 4.0] * 10})
+    model, framed = clone(unfitted).fit(real.to_numpy()), clone(unfitted).fit(real)
+    pd.testing.assert_frame_equal(model.sample(9, random_state=0), framed.sample(9, random_state=0))
+    assert model.n_features_in_ == 2
+    assert not hasattr(model, "feature_names_in_")
+    scores = framed.score_samples(real)
+    assert model.score_samples(real) == pytest.approx(scores)
+    assert framed.score_samples(real.to_numpy()) == pytest.approx(scores)
+    assert framed.score_samples(real.to_numpy().tolist()) == pytest.approx(scores)
+
+
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
@@ -332,7 +344,8 @@ def test_paths_and_arrow_tables_are_read(unfitted, tmp_path):
         (pd.DataFrame({"big": [1.0, np.inf, 2.0]}), "'big'"),
         (pd.DataFrame({"nested": [[1], [2, 3]]}), "'nested'"),
         (pd.DataFrame({"odd": [1 + 2j, 3j]}), "'odd'"),
-        (np.zeros((3, 2)), "DataFrame"),
+        (np.zeros(3), "Expected 2D array"),
+        (3, "DataFrame"),
         ("no/such/file.csv", "no/such"),
     ],
 )
