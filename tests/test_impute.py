@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from synthgan import Imputer, IndependentSynthesizer, TabularGAN
 from synthgan.errors import DataError, ParameterError
-from synthgan.impute import combine
+from synthgan.impute import combine, sweep
 
 SMALL = {"hidden_dim": 24, "n_blocks": 1, "latent_dim": 4, "noise_dim": 4, "n_gan_steps": 2, "device": "cpu"}
 SMALL |= {"n_steps": 60, "batch_size": 64, "gan_batch_size": 16, "learning_rate": 1e-2}
@@ -56,7 +56,7 @@ def imputer(gaps):
 
 @pytest.mark.parametrize("n_draws", [1, 4])
 def test_gaps_are_filled_and_all_else_is_kept(imputer, gaps, complete, n_draws):
-    filled = clone_of_fitted(imputer, n_draws).transform(gaps)
+    filled = clone_of_fitted(imputer, n_draws=n_draws).transform(gaps)
     assert filled.dtypes.equals(gaps.dtypes)
     assert filled.index.equals(gaps.index)
     assert filled.notna().all(axis=None)
@@ -69,10 +69,10 @@ def test_gaps_are_filled_and_all_else_is_kept(imputer, gaps, complete, n_draws):
             assert filled[name].between(complete[name].min(), complete[name].max()).all()
 
 
-def clone_of_fitted(imputer, n_draws):
-    """The same fitted generator with another number of draws."""
-    other = Imputer(n_draws=n_draws)
-    vars(other).update({name: value for name, value in vars(imputer).items() if name != "n_draws"})
+def clone_of_fitted(imputer, **parameters):
+    """The same fitted generator with other parameters of drawing."""
+    other = Imputer()
+    vars(other).update(vars(imputer) | parameters)
     return other
 
 
@@ -99,13 +99,41 @@ def test_filling_twice_gives_the_same_and_seeds_differ(imputer, gaps):
 def test_several_draws_are_nearer_to_the_truth_than_one(imputer, gaps, complete):
     errors = {}
     for n_draws in (1, 15):
-        filled = clone_of_fitted(imputer, n_draws).transform(gaps)
+        filled = clone_of_fitted(imputer, n_draws=n_draws).transform(gaps)
         error = (filled["size"] - complete["size"])[gaps["size"].isna()]
         errors[n_draws] = np.sqrt((error**2).mean())
     assert errors[15] < 0.9 * errors[1]
     # one draw keeps the spread, and the relations learned make it better than a draw of the column alone
     floor = IndependentSynthesizer(random_state=0).fit(gaps).impute(gaps, random_state=0)["size"]
     assert errors[1] < np.sqrt(((floor - complete["size"])[gaps["size"].isna()] ** 2).mean())
+
+
+def test_a_sweep_draws_the_gaps_anew_and_nothing_else(imputer, gaps):
+    model = imputer.generator_
+    first = model.impute(gaps, random_state=0)
+    swept = sweep(first, gaps, model, np.random.default_rng(0))
+    assert swept.dtypes.equals(first.dtypes)
+    assert swept.notna().all(axis=None)
+    changed = (swept != first).to_numpy()
+    is_gap = gaps.isna().to_numpy()
+    assert not changed[~is_gap].any()
+    assert changed[is_gap].mean() > 0.1
+    assert swept.equals(sweep(first, gaps, model, np.random.default_rng(0)))
+
+
+def test_a_sweep_mends_what_disagrees_with_the_other_cells(complete):
+    model = TabularGAN(**SMALL | {"n_steps": 200}, random_state=0).fit(complete)
+    gaps = complete.assign(town=None)
+    wrong = complete.assign(town=complete["town"].map({"north": "south", "south": "north"}))
+    swept = sweep(wrong, gaps, model, np.random.default_rng(0))
+    assert (swept["town"] == complete["town"]).mean() > 0.8
+
+
+def test_the_number_of_sweeps_has_an_effect(imputer, gaps):
+    none, one, two = (clone_of_fitted(imputer, n_sweeps=k).transform(gaps) for k in (0, 1, 2))
+    assert none.equals(imputer.generator_.impute(gaps, random_state=imputer.seed_))
+    assert not none.equals(one)
+    assert not one.equals(two)
 
 
 def test_combining_takes_means_of_numbers_and_times_and_the_most_frequent_otherwise():
@@ -191,7 +219,9 @@ def test_what_was_never_observed_stays_missing():
     assert filled["x"].notna().all()
 
 
-@pytest.mark.parametrize(("name", "bad"), [("generator", "gan"), ("n_draws", 0), ("n_draws", None)])
+@pytest.mark.parametrize(
+    ("name", "bad"), [("generator", "gan"), ("n_draws", 0), ("n_draws", None), ("n_sweeps", -1)]
+)
 def test_bad_parameters_are_refused(complete, name, bad):
     with pytest.raises(ParameterError, match=f"'{name}' parameter of Imputer must be"):
         Imputer(**{name: bad}).fit(complete)
