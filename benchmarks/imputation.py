@@ -24,7 +24,7 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 
 from synthgan import Imputer, IndependentSynthesizer, TabularGAN
-from synthgan.impute import combine
+from synthgan.impute import combine, sweep
 
 KINDS = {"numeric": "numerical", "categorical": "categorical"}
 SHARE = 0.2
@@ -132,10 +132,13 @@ def imputers(
 
 
 def both(model: TabularGAN, gaps: pd.DataFrame, seed: int, name: str) -> Iterator[Filled]:
-    """Fill with one draw, and with the middle of several."""
+    """Fill with one draw, and with the middle of several, without and with a sweep."""
     draws = model.impute(gaps, random_state=seed, n_draws=N_DRAWS)
     yield f"{name}, one draw", [draws[0], *draws]
     yield f"{name}, middle of {N_DRAWS}", [combine(draws, gaps, model)]
+    draws = [sweep(draw, gaps, model, np.random.default_rng(k)) for k, draw in enumerate(draws)]
+    yield f"{name}, swept, one draw", [draws[0], *draws]
+    yield f"{name}, swept, middle of {N_DRAWS}", [combine(draws, gaps, model)]
 
 
 def simple(gaps: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:
