@@ -122,6 +122,12 @@ class EncodedTable:
         """Take rows by index or slice."""
         return EncodedTable(self.codes[index], self.alphas[index])
 
+    def put(self, index: NDArray[np.int64], other: EncodedTable) -> EncodedTable:
+        """Return the table with some rows replaced by those of another one."""
+        codes, alphas = self.codes.copy(), self.alphas.copy()
+        codes[index], alphas[index] = other.codes, other.alphas
+        return EncodedTable(codes, alphas)
+
 
 _POINT = 1e-6  # share of a cell that a single permitted value counts for
 

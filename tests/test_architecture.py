@@ -24,6 +24,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "io": 1,
     "datasets": 1,
     "transforms": 2,
+    "constraints": 2,
     "evaluation": 2,
     "gan": 3,
     "synthesizers": 4,
@@ -34,7 +35,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
 }
 BANS = {
     "torch": {"errors", "seeding", "params", "dtypes", "scalars", "schema", "layout", "io", "datasets"}
-    | {"transforms", "evaluation", "cli"},
+    | {"transforms", "constraints", "evaluation", "cli"},
     "pandas": {"gan", "errors", "seeding", "params", "layout"},
     "sklearn": {"gan", "schema", "layout", "io"},
 }

@@ -4,6 +4,7 @@ A ``.synthgan`` file is an uncompressed zip archive with a closed list of entrie
 
     manifest.json         format and library versions, estimator, parameters, a hash for each entry
     schema.json           what the columns are
+    constraints.json      which rules every row keeps
     transform.json        how values become codes
     state.json            other learned facts
     history.json          the training curves, where there are any
@@ -54,6 +55,7 @@ _MIB = 2**20
 _CAPS = {  # the most bytes that an entry may have
     "manifest.json": 4 * _MIB,
     "schema.json": 64 * _MIB,
+    "constraints.json": 64 * _MIB,
     "transform.json": 512 * _MIB,
     "state.json": 64 * _MIB,
     "history.json": 64 * _MIB,
@@ -152,6 +154,7 @@ def _contents(estimator: BaseSynthesizer) -> dict[str, bytes]:
     facts, arrays = estimator._state()
     documents = {
         "schema.json": estimator.schema_.to_dict(),
+        "constraints.json": {"rules": [rule.to_dict() for rule in estimator.constraints_]},
         "transform.json": estimator.codec_.to_dict(),
         "state.json": _plain({key: value for key, value in facts.items() if key != "history"}),
     }
@@ -185,12 +188,16 @@ def _fingerprint(content: bytes) -> dict[str, Any]:
 
 def _param(owner: str, name: str, value: Any) -> Any:
     """Write a constructor parameter as JSON; dicts as pairs, since their keys may be numbers."""
+    from synthgan.constraints import Constraint
+
     if name == "random_state" and not isinstance(value, int | np.integer):
         return None  # a generator has no lasting value; the seed drawn from it stands under "train"
     if isinstance(value, Mapping):
         return {"pairs": [[_param(owner, name, item) for item in pair] for pair in value.items()]}
     if isinstance(value, list | tuple):
         return {type(value).__name__: [_param(owner, name, item) for item in value]}
+    if isinstance(value, Constraint):
+        return {"constraint": value.to_dict()}
     value = _plain(value)
     if value is None or isinstance(value, str | bool | int | float):
         return value
@@ -343,6 +350,7 @@ def _rebuild(
     documents: dict[str, Any],
     arrays: dict[str, NDArray[Any]],
 ) -> BaseSynthesizer:
+    from synthgan.constraints import constraint_from_dict
     from synthgan.params import check_parameters
     from synthgan.schema import Schema
     from synthgan.transforms import TableCodec
@@ -350,6 +358,7 @@ def _rebuild(
     estimator = estimator_class(**{name: _read_param(value) for name, value in manifest["params"].items()})
     check_parameters(estimator_class.__name__, estimator.get_params(deep=False), estimator._parameter_rules)
     estimator.schema_ = Schema.from_dict(documents["schema"])
+    estimator.constraints_ = [constraint_from_dict(part) for part in documents["constraints"]["rules"]]
     estimator.codec_ = TableCodec.from_dict(estimator.schema_, documents["transform"])
     estimator.seed_ = _get(manifest["train"], "seed", int)
     estimator.n_rows_ = _get(manifest["train"], "n_rows", int)
@@ -366,4 +375,8 @@ def _read_param(value: Any) -> Any:
             return [_read_param(item) for item in items]
         case {"tuple": list(items)}:
             return tuple(_read_param(item) for item in items)
+        case {"constraint": dict(data)}:
+            from synthgan.constraints import constraint_from_dict
+
+            return constraint_from_dict(data)
     return value

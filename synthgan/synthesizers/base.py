@@ -21,6 +21,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from synthgan.constraints import Constraint
+from synthgan.constraints.keep import Draw, Keeper, bind, determined
 from synthgan.errors import ParameterError
 from synthgan.io import read_table
 from synthgan.layout import EncodedConditions, EncodedTable, Layout
@@ -30,11 +32,12 @@ from synthgan.seeding import RandomState, draw_seed, stream
 from synthgan.synthesizers.arrays import array_to_frame, is_array
 from synthgan.transforms import TableCodec
 from synthgan.transforms.conditions import NO_CONDITIONS, Conditions
+from synthgan.transforms.determined import settle
 from synthgan.transforms.given import gaps, given_cells
 from synthgan.transforms.observed import Observed, observed
 from synthgan.transforms.rules import rules
 
-__all__ = ["BLOCK_ROWS", "BaseSynthesizer", "State", "drawn_in_blocks"]
+__all__ = ["BLOCK_ROWS", "CONSTRAINTS_RULE", "BaseSynthesizer", "State", "drawn_in_blocks"]
 
 BLOCK_ROWS = 2048
 """Rows are drawn in blocks of this size, each from a random stream of its own. A block
@@ -42,6 +45,9 @@ is always drawn whole, so that the first k rows of ``sample(n)`` equal ``sample(
 
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 """Learned state as JSON-able facts and named arrays."""
+
+CONSTRAINTS_RULE: Rule = (Choice(("auto", None)), Instance((list, tuple), "a list of constraints"))
+"""What the parameter `constraints` of a synthesizer may be."""
 
 
 class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
@@ -53,7 +59,9 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
     _n_cells: ClassVar[int]  # equal cells of alpha that the model tells apart
 
     kinds: Any
+    constraints: Any
     random_state: RandomState
+    constraints_: list[Constraint]
 
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Learn the table.
@@ -73,7 +81,7 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         DataError
-            If the table is empty or holds values that cannot be modelled.
+            If the table is empty, holds values that cannot be modelled, or breaks a constraint.
         ParameterError
             If a constructor parameter is out of its range.
         """
@@ -81,10 +89,13 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         seed = draw_seed(self.random_state)
         frame = array_to_frame(X, self) if is_array(X) else read_table(X)
         schema = Schema.infer(frame, kinds=self.kinds)
+        constraints = bind(self.constraints, frame, schema)
         options = {name: getattr(self, name) for name in self._codec_parameters} | self._codec_options
+        options["determined"] = determined(constraints, frame, schema)
         codec = TableCodec(schema, random_state=seed, **options).fit(frame)
         self._learn(codec.transform(frame), codec.layout_, seed)
         self.schema_ = schema
+        self.constraints_ = constraints
         self.codec_ = codec
         self.seed_ = seed
         self.n_rows_ = len(frame)
@@ -137,16 +148,32 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         n_samples: int | None,
         conditions: Mapping[Any, Any] | pd.DataFrame | None,
         random_state: RandomState,
-        draw: Callable[[int, int, EncodedConditions | None], EncodedTable],
+        draw: Draw,
     ) -> pd.DataFrame:
         """Check the arguments, draw codes by ``draw(n_samples, seed, conditions)``, decode them."""
         read = self._read_conditions(conditions)
         n_samples = self._count_rows(n_samples, read)
         seed = draw_seed(random_state)
+        return self._rows(n_samples, seed, read, draw)
+
+    def _rows(self, n_samples: int, seed: int, conditions: Conditions, draw: Draw) -> pd.DataFrame:
+        """Draw rows that keep the constraints and the conditions."""
         if n_samples == 0:
             return self.schema_.empty()
-        encoded = None if conditions is None else read.encode(self.codec_)
-        return self.codec_.inverse_transform(draw(n_samples, seed, encoded), seed, read)
+        conditions = self._chosen(conditions, seed, draw)
+        keeper = Keeper.of(self.constraints_, conditions, self.codec_)
+        return keeper.draw(n_samples, seed, draw, BLOCK_ROWS)
+
+    def _chosen(self, conditions: Conditions, seed: int, draw: Draw) -> Conditions:
+        """Pass conditions on determined columns on; draw what determines them where several values fit."""
+        conditions, choices = settle(conditions, self.codec_)
+        for k, choice in enumerate(choices):
+            part = choice.among(conditions)
+            new_seed = int(stream(seed, "choice", k).integers(2**62))
+            table = draw(len(choice.rows), new_seed, part.encode(self.codec_))
+            drawn = self.codec_.inverse_transform(table, new_seed, part)
+            conditions = choice.put(conditions, self.codec_, drawn)
+        return conditions
 
     def _read_conditions(self, conditions: Mapping[Any, Any] | pd.DataFrame | None) -> Conditions:
         """Read what `sample` was given."""
@@ -207,16 +234,9 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         self.schema_.check_names(X)
         seed = draw_seed(random_state)
         conditions = gaps(X, self.codec_)
-        encoded = conditions.encode(self.codec_)
         seeds = [seed, *(int(stream(seed, "impute", k).integers(2**62)) for k in range(1, n_draws or 1))]
-        filled = [self._fill(conditions, encoded, seed).set_axis(X.index) for seed in seeds]
+        filled = [self._rows(len(X), seed, conditions, self._draw).set_axis(X.index) for seed in seeds]
         return filled[0] if n_draws is None else filled
-
-    def _fill(self, conditions: Conditions, encoded: EncodedConditions, seed: int) -> pd.DataFrame:
-        n_rows = len(encoded.table)
-        if n_rows == 0:
-            return self.schema_.empty()
-        return self.codec_.inverse_transform(self._draw(n_rows, seed, encoded), seed, conditions)
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Say how probable rows are.

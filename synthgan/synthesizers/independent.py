@@ -5,17 +5,18 @@ A model that does not clearly beat this one has learned no more than histograms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthgan.constraints import Constraint
 from synthgan.errors import ModelFileError
 from synthgan.layout import ATOM, CONTINUOUS, EncodedConditions, EncodedTable, Layout, Permitted, Span
 from synthgan.params import Choice, Instance, Rule
 from synthgan.seeding import RandomState
-from synthgan.synthesizers.base import BaseSynthesizer, State, drawn_in_blocks
+from synthgan.synthesizers.base import CONSTRAINTS_RULE, BaseSynthesizer, State, drawn_in_blocks
 
 __all__ = ["IndependentSynthesizer"]
 
@@ -34,6 +35,9 @@ class IndependentSynthesizer(BaseSynthesizer):
     kinds : dict, optional
         Column name to kind ("numerical", "categorical", "boolean", "datetime",
         "timedelta", "identifier", "constant") where the inferred kind is wrong.
+    constraints : "auto", list of Constraint or None, default None
+        Rules that every sampled row keeps: those that the table supports beyond chance, or exactly
+        these. By default none, as befits a floor.
     random_state : int, numpy generator or None
         Seed of `fit`. The columns' encodings are all that may depend on it.
 
@@ -43,7 +47,7 @@ class IndependentSynthesizer(BaseSynthesizer):
         Share of each code in the real table; sums to 1.
     cells_ : list of dicts, one a modelled column
         For codes that stand for several rare values, the share of each member, shape (n_levels,).
-    schema_, codec_, seed_, n_rows_ :
+    schema_, constraints_, codec_, seed_, n_rows_ :
         See `BaseSynthesizer`.
 
     Examples
@@ -59,10 +63,17 @@ class IndependentSynthesizer(BaseSynthesizer):
     _n_cells = N_CELLS
     _parameter_rules: ClassVar[dict[str, Rule]] = {
         "kinds": (Choice((None,)), Instance((Mapping,), "a dict of column names and kinds")),
+        "constraints": CONSTRAINTS_RULE,
     }
 
-    def __init__(self, kinds: Mapping[Any, str] | None = None, random_state: RandomState = None) -> None:
+    def __init__(
+        self,
+        kinds: Mapping[Any, str] | None = None,
+        constraints: str | Sequence[Constraint] | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.kinds = kinds
+        self.constraints = constraints
         self.random_state = random_state
 
     def _learn(self, encoded: EncodedTable, layout: Layout, seed: int) -> None:  # noqa: ARG002

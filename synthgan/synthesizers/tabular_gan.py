@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, cast
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from synthgan.constraints import Constraint
 from synthgan.errors import ModelFileError, ParameterError
 from synthgan.gan.conditions import Allowed, Given
 from synthgan.gan.likelihood import log_likelihood, realism
@@ -21,7 +22,7 @@ from synthgan.gan.training import AutoencoderPlan, GANPlan, Loss
 from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter
 from synthgan.seeding import RandomState, draw_seed
-from synthgan.synthesizers.base import BaseSynthesizer, State, drawn_in_blocks
+from synthgan.synthesizers.base import CONSTRAINTS_RULE, BaseSynthesizer, State, drawn_in_blocks
 
 __all__ = ["TabularGAN"]
 
@@ -45,6 +46,9 @@ class TabularGAN(BaseSynthesizer):
     kinds : dict, optional
         Column name to kind ("numerical", "categorical", "boolean", "datetime", "timedelta",
         "identifier", "constant") where the inferred kind is wrong, for example for integer codes.
+    constraints : "auto", list of Constraint or None, default "auto"
+        Rules that every sampled row keeps exactly: those that the table supports beyond chance (see
+        `synthgan.constraints.detect`), or exactly these: ``[*detect(real), Inequality("start", "end")]``.
     max_modes : int in [1, 1000], default 50
         Most intervals that the values of a numeric column are cut into.
     modes : "quantile" or "gaussian", default "quantile"
@@ -105,6 +109,8 @@ class TabularGAN(BaseSynthesizer):
     ----------
     schema_ : Schema
         Columns, kinds and dtypes of the fitted table.
+    constraints_ : list of Constraint
+        The rules that every sampled row keeps, bound to the fitted table.
     history_ : DataFrame
         The training curves, one row an interval: ``phase``, ``step``, ``seconds`` since the start,
         and for the autoencoder ``loss``, ``reconstruction`` (from z alone) and ``heldout_loss`` in
@@ -135,6 +141,7 @@ class TabularGAN(BaseSynthesizer):
         self,
         *,
         kinds: Mapping[Any, str] | None = None,
+        constraints: str | Sequence[Constraint] | None = "auto",
         max_modes: int = 50,
         modes: str = "quantile",
         hidden_dim: int = 256,
@@ -164,6 +171,7 @@ class TabularGAN(BaseSynthesizer):
         random_state: RandomState = None,
     ) -> None:
         self.kinds = kinds
+        self.constraints = constraints
         self.max_modes = max_modes
         self.modes = modes
         self.hidden_dim = hidden_dim
@@ -194,6 +202,7 @@ class TabularGAN(BaseSynthesizer):
 
     _parameter_rules: ClassVar[dict[str, Rule]] = {
         "kinds": (Instance((Mapping,), "a mapping of column to kind"), Choice((None,))),
+        "constraints": CONSTRAINTS_RULE,
         "max_modes": (Interval(int, 1, 1000),),
         "modes": (Choice(("quantile", "gaussian")),),
         "hidden_dim": (Interval(int, 8),),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from synthgan.params import Choice, Interval, Rule, check_parameters
 from synthgan.schema import Column, Schema, table
 from synthgan.transforms.categorical import MAX_ATOMS, CategoricalCodec
 from synthgan.transforms.conditions import NO_CONDITIONS, Conditions
+from synthgan.transforms.determined import Map, as_array, fit_maps, plain_numbers
 from synthgan.transforms.generated import ConstantCodec, IdentifierCodec
 from synthgan.transforms.numeric import NumericCodec
 from synthgan.transforms.relations import find_relations, sample_rows
@@ -50,16 +51,21 @@ class TableCodec:
         Seed of the mixture fits and of the draws of Gaussian modes.
     relations : bool, default True
         Whether to look for columns that often repeat another one.
+    determined : mapping of column to column, optional
+        Columns that have no codes, since the column that each is mapped to determines them. That
+        one has codes, and every value of it is an atom or a level.
 
     Attributes
     ----------
     layout_ : Layout
-        One span for each column that is neither constant nor an identifier.
+        One span for each column that is neither constant, nor an identifier, nor determined.
     codecs_ : dict
         Fitted codec of each column by name.
     relations_ : dict
         For a column that often repeats earlier ones, their names; each is one more
         code of the column, after those of its codec.
+    maps_ : list of Map
+        What the determined columns are.
 
     Examples
     --------
@@ -74,6 +80,7 @@ class TableCodec:
     layout_: Layout
     codecs_: dict[Hashable, Codec | Generator]
     relations_: dict[Hashable, list[Hashable]]
+    maps_: list[Map]
 
     def __init__(
         self,
@@ -83,12 +90,14 @@ class TableCodec:
         modes: str = "quantile",
         random_state: int = 0,
         relations: bool = True,
+        determined: Mapping[Hashable, Hashable] | None = None,
     ) -> None:
         self.schema = schema
         self.max_modes = max_modes
         self.modes = modes
         self.random_state = random_state
         self.relations = relations
+        self.determined = determined
 
     def fit(self, frame: pd.DataFrame) -> TableCodec:
         """Fit a codec for each column, then look for relations.
@@ -96,11 +105,11 @@ class TableCodec:
         Raises
         ------
         DataError
-            If the frame does not follow the schema.
+            If the frame does not follow the schema, or breaks what `determined` says.
         """
         check_parameters("TableCodec", vars(self), _RULES)
         data = self._split(frame)
-        self.codecs_ = {}
+        self.codecs_, self.maps_ = {}, []
         wide = []
         for position, column in enumerate(self.schema):
             codec = self._new_codec(column, position)
@@ -111,6 +120,7 @@ class TableCodec:
                 codec.fit(data[column.name])
         if wide:
             self._fit_wide(data, wide)
+        self.maps_ = fit_maps(self.determined or {}, self.codecs_, data)
         self._find_relations(data)
         self._lay_out()
         return self
@@ -144,14 +154,19 @@ class TableCodec:
                 context[name] = (codec.transform(data[name])[0], len(codec.n_levels_))
 
     def _modelled(self) -> list[Column]:
-        return [column for column in self.schema if column.kind not in ("constant", "identifier")]
+        left_out = {name for one in self.maps_ for name in one.effects}
+        return [
+            column
+            for column in self.schema
+            if column.kind not in ("constant", "identifier") and column.name not in left_out
+        ]
 
     def _codec(self, column: Column) -> Any:
         return self.codecs_[column.name]
 
     def _find_relations(self, data: _Data) -> None:
         """Look for repeated values, and fit the modes of such columns to the rows that are left."""
-        columns = [column for column in self.schema if column.kind in _NUMERIC and self.relations]
+        columns = [column for column in self._modelled() if column.kind in _NUMERIC and self.relations]
         rows = sample_rows(len(next(iter(data.values()))), len(columns))
         some = [data[column.name].iloc[rows] for column in columns]
         values = [to_numbers(series)[0] for series in some]
@@ -252,6 +267,8 @@ class TableCodec:
                 decoded[span.column] = from_numbers(*plain[span.column], codec.column.dtype)
             else:
                 decoded[span.column] = conditions.paste(span.column, codec.inverse_transform(codes, alphas))
+        for one in self.maps_:
+            decoded |= self._look_up(one, decoded, plain, conditions)
         for column in self.schema:
             codec = self._codec(column)
             if isinstance(codec, ConstantCodec):
@@ -259,6 +276,28 @@ class TableCodec:
             elif isinstance(codec, IdentifierCodec):
                 decoded[column.name] = self._identifiers(codec, n_rows, seed, conditions)
         return table([decoded[name] for name in self.schema.names], self.schema.names, n_rows)
+
+    def _look_up(
+        self,
+        one: Map,
+        decoded: dict[Hashable, Array],
+        plain: dict[Hashable, tuple[NDArray[Any], NDArray[np.bool_]]],
+        conditions: Conditions,
+    ) -> dict[Hashable, Array]:
+        """Find the columns that a decoded one determines."""
+        key: Any = self.codecs_[one.key]
+        known = plain.get(one.key)
+        if known is None:
+            known = plain_numbers(key, pd.Series(decoded[one.key], dtype=key.column.dtype))
+        entry, found = one.find(*known), {}
+        for name, values in one.effects.items():
+            codec = self.codecs_[name]
+            if isinstance(codec, NumericCodec):
+                kept = conditions.set_numbers(name, values[entry], np.zeros(len(entry), dtype=bool))
+                found[name] = from_numbers(*kept, codec.column.dtype)
+            else:
+                found[name] = conditions.paste(name, as_array(codec, values[entry]))
+        return found
 
     def _identifiers(self, codec: IdentifierCodec, n_rows: int, seed: int, conditions: Conditions) -> Array:
         """Make identifiers, or those that are to be filled in between others."""
@@ -297,6 +336,7 @@ class TableCodec:
             "random_state": self.random_state,
             "columns": [self.codecs_[name].to_dict() for name in names],
             "relations": [[names.index(k) for k in self.relations_.get(name, [])] for name in names],
+            "maps": [one.to_dict(names) for one in self.maps_],
         }
 
     @classmethod
@@ -319,6 +359,8 @@ class TableCodec:
             codec.relations_ = {
                 names[j]: [names[k] for k in ks] for j, ks in enumerate(data["relations"]) if ks
             }
+            codec.maps_ = [Map.from_dict(part, names, codec.codecs_) for part in data["maps"]]
+            codec.determined = {name: one.key for one in codec.maps_ for name in one.effects}
             codec._lay_out()
         except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"The description of a table codec is malformed: {error}") from error

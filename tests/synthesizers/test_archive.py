@@ -118,7 +118,8 @@ def test_the_manifest_says_what_the_file_is(path):
     assert manifest["estimator"] == "independent"
     assert manifest["train"] == {"n_rows": 500, "n_columns": 3, "seed": 3}
     assert [column["name"] for column in manifest["columns"]] == ["amount", "place", "age"]
-    assert set(manifest["files"]) == {"schema.json", "transform.json", "state.json", "weights.safetensors"}
+    documents = {"schema.json", "constraints.json", "transform.json", "state.json"}
+    assert set(manifest["files"]) == {*documents, "weights.safetensors"}
 
 
 def test_reading_a_model_imports_no_pickle_and_a_manifest_no_torch(path):
@@ -298,7 +299,7 @@ def test_a_declared_size_that_is_not_there_is_refused(path):
         b"[]",
     ],
 )
-@pytest.mark.parametrize("name", ["schema.json", "transform.json", "state.json"])
+@pytest.mark.parametrize("name", ["schema.json", "constraints.json", "transform.json", "state.json"])
 def test_malformed_documents_are_refused(path, entries, name, document):
     if (name, document) == ("state.json", b""):
         return

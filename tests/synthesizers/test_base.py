@@ -5,7 +5,7 @@ from synthgan.layout import EncodedTable
 from synthgan.synthesizers.base import BLOCK_ROWS, drawn_in_blocks
 
 
-def draw(n_rows, rng):
+def draw(n_rows, rng, conditions=None):
     return EncodedTable(rng.integers(9, size=(n_rows, 2), dtype=np.int32), rng.uniform(-1, 1, (n_rows, 2)))
 
 

@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 from synthgan import IndependentSynthesizer, TabularGAN, load
+from synthgan.constraints import Predicate
 from synthgan.errors import ConditionError, DataError, ParameterError, SynthganError
 from synthgan.synthesizers.base import BLOCK_ROWS
 
@@ -31,9 +32,13 @@ SYNTHESIZERS = [
     pytest.param(TabularGAN(**SMALL, random_state=0), id="tabular-gan"),
 ]
 CHANGES = {  # for each estimator and parameter another value, which must change the rows
-    "IndependentSynthesizer": {"kinds": {"single": "categorical"}},
+    "IndependentSynthesizer": {
+        "kinds": {"single": "categorical"},
+        "constraints": [Predicate(lambda rows: rows["single"] > 0)],
+    },
     "TabularGAN": {
         "kinds": {"single": "categorical"},
+        "constraints": [Predicate(lambda rows: rows["single"] > 0)],
         "max_modes": 3,
         "modes": "gaussian",
         "hidden_dim": 24,

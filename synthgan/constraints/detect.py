@@ -1,0 +1,303 @@
+"""Which rules a table supports beyond chance.
+
+A rule is looked for among many, so that some hold by accident. One is accepted only if no row breaks
+it *and* the rows that could have broken it are so many that, were it no rule, a table like this would
+show no exception with a chance of at most `ALPHA` over all candidates of the kind together
+(Bonferroni). For n candidates that takes ``ln(n / ALPHA)`` expected exceptions, `_needed`.
+
+What counts as a row that could have broken it:
+
+* functional dependency, sum: a row would break a false rule with a chance of at least `MIN_EXCEPTIONS`.
+  Counted are repeats of a value of the determinant where the dependent does not have its most
+  frequent value (which agrees anyway), and rows in which no column of a sum has its most frequent value.
+* order: the differences must reach the boundary. In the 1 % of their spread above 0 lie so many rows
+  that a distribution whose density falls to no less than a half within one such step would
+  have as many expected below. A value supplies at most a fifth of them, so that two columns
+  that are zero together prove nothing, and differences of few steps are not judged.
+* fixed combinations: a missing combination that is as frequent as the rarest one that occurs would
+  be seen. At least 10 of them occur, and as many, at least half of all, do not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations, permutations, product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from synthgan.constraints.kinds import (
+    Constraint,
+    FixedCombinations,
+    FunctionalDependency,
+    Inequality,
+    Sum,
+    in_one_unit,
+)
+from synthgan.dtypes import natural_kind, object_keys
+from synthgan.errors import DataError
+from synthgan.schema import Schema
+from synthgan.transforms.modes import ALL_ATOMS
+
+__all__ = ["ALPHA", "MIN_EXCEPTIONS", "detect"]
+
+ALPHA = 1e-3
+"""Chance of accepting any false rule of one kind."""
+
+MIN_EXCEPTIONS = 0.02
+"""A dependency or sum that a smaller share of the rows would break is taken for a rule."""
+
+MAX_LEVELS = 1000  # of a determinant that is no number
+MAX_COLUMNS = 300  # columns of one kind that are compared
+_MAX_COMBINED, _MIN_COMBINED = 50, 10  # levels of a column, cells of each sort in fixed combinations
+_SPREAD, _MIN_STEPS = 0.01, 100
+_FIRST_ROWS = 500  # most candidates fail here
+
+
+def detect(frame: pd.DataFrame, schema: Schema | None = None) -> list[Constraint]:
+    """Find functional dependencies, sums, orders and fixed combinations in a table.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_columns)
+        The real table.
+    schema : Schema, optional
+        Kinds of its columns, by default inferred.
+
+    Returns
+    -------
+    list of Constraint
+        Bound to the table: pass it on, without or with more, as ``constraints=`` of a synthesizer.
+
+    Examples
+    --------
+    >>> code = np.arange(2000) % 7
+    >>> detect(pd.DataFrame({"code": code.astype(str), "weight": code * 2.5}))
+    [FunctionalDependency(determinant='code', dependent='weight')]
+    """
+    schema = Schema.infer(frame) if schema is None else schema
+    frame = schema.check(frame)
+    table = {
+        column.name: frame.iloc[:, at]
+        for at, column in enumerate(schema)
+        if column.kind not in ("constant", "identifier")
+    }
+    dependencies = _dependencies([_Levels.of(name, series) for name, series in table.items()])
+    for rule in dependencies:
+        table.pop(rule.dependent, None)
+    numbers = _Numbers.of(table)
+    sums = _sums(numbers, frame)
+    fixed = _fixed([_Levels.of(name, series) for name, series in table.items()])
+    found: list[Constraint] = [*dependencies, *sums, *_orders(numbers, sums), *fixed]
+    return [rule.bound(frame) for rule in found]
+
+
+_NUMBERS = ("numerical", "datetime", "timedelta")
+
+
+def _needed(n_candidates: int) -> float:
+    """Return how many exceptions a false rule would have to have in expectation: Poisson, Bonferroni."""
+    return math.log(max(n_candidates, 1) / ALPHA)
+
+
+# --- functional dependencies -----------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """A column as positions of its levels; the missing value is a level too."""
+
+    name: Hashable
+    codes: NDArray[np.int64]  # (n_rows,)
+    counts: NDArray[np.int64]  # (n_levels,)
+    is_number: bool
+    has_missing: bool
+
+    @classmethod
+    def of(cls, name: Hashable, series: pd.Series[Any]) -> _Levels:
+        codes = np.asarray(pd.factorize(object_keys(series))[0], dtype=np.int64)
+        has_missing = bool((codes < 0).any())
+        codes = np.where(codes < 0, codes.max(initial=-1) + 1, codes)
+        is_number = natural_kind(series.dtype) in _NUMBERS
+        return cls(name, codes, np.bincount(codes), is_number, has_missing)
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.counts)
+
+    @cached_property
+    def first(self) -> NDArray[np.int64]:
+        """First row of each level."""
+        first = np.zeros(self.n_levels, dtype=np.int64)
+        first[self.codes[::-1]] = np.arange(len(self.codes))[::-1]
+        return first
+
+    @cached_property
+    def unusual(self) -> NDArray[np.bool_]:
+        """Rows without the most frequent level."""
+        unusual: NDArray[np.bool_] = self.codes != int(self.counts.argmax())
+        return unusual
+
+    @property
+    def can_determine(self) -> bool:
+        """Whether the levels repeat, and a number that is drawn is sure to be one of them."""
+        limit = ALL_ATOMS if self.is_number else MAX_LEVELS
+        return self.n_levels <= min(limit, len(self.codes) // 3)
+
+
+def _dependencies(columns: list[_Levels]) -> list[FunctionalDependency]:
+    """Find columns that are determined by another one that is itself free."""
+    causes = [column for column in columns if column.can_determine]
+    effects = [column for column in columns if not column.has_missing]
+    pairs = [(a, b) for a in causes for b in effects if a is not b and b.n_levels <= a.n_levels]
+    needed = _needed(len(pairs)) / MIN_EXCEPTIONS
+    found = {(a.name, b.name) for a, b in pairs if _determines(a, b, needed)}
+    free: list[Hashable] = []
+    # What determines a column has more levels, or as many if it is determined in turn: a category
+    # then goes before a number.
+    for column in sorted(columns, key=lambda column: (-column.n_levels, column.is_number)):
+        if not any((a, column.name) in found for a in free):
+            free.append(column.name)
+    names = [column.name for column in columns]
+    return [
+        FunctionalDependency(a, b)
+        for a, b in product(names, names)
+        if (a, b) in found and a in free and b not in free
+    ]
+
+
+def _determines(a: _Levels, b: _Levels, needed: float) -> bool:
+    """Tell whether equal values of a come with equal ones of b, in enough rows that might differ."""
+    expected = b.codes[a.first]
+    for rows in (slice(_FIRST_ROWS), slice(None)):
+        if (expected[a.codes[rows]] != b.codes[rows]).any():
+            return False
+    repeats = b.unusual.copy()
+    repeats[a.first] = False
+    return int(repeats.sum()) >= needed
+
+
+# --- numbers ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Numbers:
+    """Columns of numbers and times side by side, as floats: what looks right is checked exactly."""
+
+    names: list[Hashable]
+    kinds: list[str]
+    plain: NDArray[np.float64]  # (n_columns, n_rows), NaN where missing
+
+    @classmethod
+    def of(cls, table: dict[Hashable, pd.Series[Any]]) -> _Numbers:
+        kinds = {name: natural_kind(series.dtype) for name, series in table.items()}
+        names = [name for name, kind in kinds.items() if kind in _NUMBERS][:MAX_COLUMNS]
+        values = np.full((len(names), max(map(len, table.values()), default=0)), np.nan)
+        for row, name in zip(values, names, strict=True):
+            numbers, missing = in_one_unit(table[name])
+            row[~missing] = numbers[~missing]
+        return cls(names, [kinds[name] for name in names], values)
+
+    def usual(self, k: int) -> NDArray[np.bool_]:
+        """Rows with the most frequent value of a column, or without a value."""
+        values = self.plain[k]
+        distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+        usual: NDArray[np.bool_] = np.isnan(values) | (values == distinct[counts.argmax()])
+        return usual
+
+
+def _sums(numbers: _Numbers, frame: pd.DataFrame) -> list[Sum]:
+    """Find columns a constant apart, then columns that are the sum of two others."""
+    columns = range(len(numbers.names))
+    n_candidates = len(columns) ** 2 * (len(columns) + 1) // 2
+    needed = _needed(n_candidates) / MIN_EXCEPTIONS
+    found: list[Sum] = []
+    derived: set[int] = set()
+    for terms in (*combinations(columns, 1), *combinations(columns, 2)):
+        for k in _looks_like_totals(numbers, terms):
+            if not derived.isdisjoint({k, *terms}) or (len(terms) == 1 and k < terms[0]):
+                continue  # it says nothing new
+            rule = Sum(numbers.names[k], tuple(numbers.names[t] for t in terms))
+            if _adds_up(rule, numbers, [k, *terms], needed, frame):
+                found.append(rule)
+                derived |= {k} if len(terms) == 1 else set()
+    return found
+
+
+def _looks_like_totals(numbers: _Numbers, terms: tuple[int, ...]) -> list[int]:
+    """Return columns whose difference to the terms seems constant in the first rows, 0 for two terms."""
+    first = numbers.plain[:, :_FIRST_ROWS]
+    rest = first - first[list(terms)].sum(axis=0)  # (n_columns, n_rows)
+    low, high = np.fmin.reduce(rest, axis=1), np.fmax.reduce(rest, axis=1)
+    size = np.fmax.reduce(np.abs(first), axis=1)
+    slack = 1e-12 * np.maximum(size, size[list(terms)].max())
+    error = high - low if len(terms) == 1 else np.maximum(np.abs(low), np.abs(high))
+    return [k for k in np.flatnonzero(error <= slack).tolist() if k not in terms]
+
+
+def _adds_up(rule: Sum, numbers: _Numbers, columns: list[int], needed: float, frame: pd.DataFrame) -> bool:
+    """Tell whether a sum is exact in all rows, and in enough rows that might differ."""
+    if np.sum(~np.any([numbers.usual(k) for k in columns], axis=0)) < needed:
+        return False
+    try:
+        return len(rule.terms) == 1 or rule.bound(frame).offset == 0
+    except DataError:
+        return False
+
+
+def _orders(numbers: _Numbers, sums: list[Sum]) -> list[Inequality]:
+    """Find columns that are never above another one; what follows from two others is left out."""
+    summed = [set(rule.columns) for rule in sums]
+    pairs = [
+        (j, k)
+        for j, k in permutations(range(len(numbers.names)), 2)
+        if numbers.kinds[j] == numbers.kinds[k]
+        and not any({numbers.names[j], numbers.names[k]} <= columns for columns in summed)
+    ]
+    needed = _needed(len(pairs))
+    found = {(j, k) for j, k in pairs if _reaches(numbers.plain[j], numbers.plain[k], needed)}
+    between = {(j, k) for j, m in found for n, k in found if m == n}
+    return [Inequality(numbers.names[j], numbers.names[k]) for j, k in sorted(found - between)]
+
+
+def _reaches(low: NDArray[np.float64], high: NDArray[np.float64], needed: float) -> bool:
+    """Tell whether low <= high in all rows, and so often nearly equal that it is no accident."""
+    if np.any(low[:_FIRST_ROWS] > high[:_FIRST_ROWS]) or np.any(low > high):
+        return False
+    present = ~np.isnan(low) & ~np.isnan(high)
+    distance = (high - low)[present]
+    if len(distance) < 2 * needed:
+        return False
+    steps = np.unique(distance)
+    spread = np.quantile(distance, 0.95) - np.quantile(distance, 0.05)
+    if len(steps) < 2 or spread < _MIN_STEPS * np.diff(steps).min():
+        return False
+    enough = 2 * needed  # as many rows above the boundary are worth half of them below
+    _, counts = np.unique(low[present][distance <= _SPREAD * spread], return_counts=True)
+    return bool(np.minimum(counts, enough / 5).sum() >= enough)
+
+
+# --- combinations ----------------------------------------------------------------------
+
+
+def _fixed(columns: list[_Levels]) -> list[FixedCombinations]:
+    """Find pairs of columns of which many combinations, but no rare ones, are missing."""
+    columns = [column for column in columns if column.n_levels <= _MAX_COMBINED]
+    pairs = list(combinations(columns, 2))
+    needed = _needed(len(pairs))
+    return [FixedCombinations((a.name, b.name)) for a, b in pairs if _has_gaps(a, b, needed)]
+
+
+def _has_gaps(a: _Levels, b: _Levels, needed: float) -> bool:
+    """Tell whether a missing combination as frequent as the rarest that occurs would have been seen."""
+    n_cells = a.n_levels * b.n_levels
+    counts = np.bincount(a.codes * b.n_levels + b.codes, minlength=n_cells)
+    n_absent = int((counts == 0).sum())
+    if min(n_absent, n_cells - n_absent) < _MIN_COMBINED or 2 * n_absent < n_cells:
+        return False
+    return bool(counts[counts > 0].min() >= needed + math.log(n_absent))

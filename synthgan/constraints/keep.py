@@ -1,0 +1,282 @@
+"""Keeping rules in rows that are drawn: what is left out of learning, solved afterwards, or drawn again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, NoReturn
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from synthgan.constraints.detect import detect
+from synthgan.constraints.kinds import MAX_TRIES, Constraint, FunctionalDependency, Sum, Unique
+from synthgan.dtypes import from_numbers, to_numbers
+from synthgan.errors import ConditionError, ParameterError
+from synthgan.layout import EncodedConditions, EncodedTable
+from synthgan.schema import Schema
+from synthgan.seeding import stream
+from synthgan.transforms import TableCodec
+from synthgan.transforms.conditions import NO_CONDITIONS, Conditions, Range
+from synthgan.transforms.determined import conditions_of
+from synthgan.transforms.modes import choose_atoms
+from synthgan.transforms.numeric import NumericCodec
+
+__all__ = ["Draw", "Keeper", "bind", "determined"]
+
+Draw = Callable[[int, int, EncodedConditions | None], EncodedTable]
+"""Draws rows: ``draw(n_rows, seed, conditions)``."""
+
+_Faults = list[tuple[Constraint, NDArray[np.bool_]]]  # for each rule the rows that break it
+
+
+def bind(
+    constraints: str | Iterable[Constraint] | None, frame: pd.DataFrame, schema: Schema
+) -> list[Constraint]:
+    """Return the rules that a table is to keep: those detected for "auto", none for None.
+
+    Raises
+    ------
+    ParameterError
+        If one of them is no constraint.
+    DataError
+        If the table cannot keep one of them.
+    """
+    if constraints is None:
+        return []
+    if isinstance(constraints, str):
+        return detect(frame, schema)
+    found = list(constraints)
+    for one in found:
+        if not isinstance(one, Constraint):
+            raise ParameterError(f"constraints must be Constraint objects, such as Inequality. Got {one!r}.")
+    return [one.bound(frame) for one in found]
+
+
+def determined(
+    constraints: Iterable[Constraint], frame: pd.DataFrame, schema: Schema
+) -> dict[Hashable, Hashable]:
+    """Choose the columns that need not be learned, each mapped to the column that determines it.
+
+    A number may determine others only if each of its values has a code of its own: a
+    number in between would determine nothing.
+    """
+    chosen: dict[Hashable, Hashable] = {}
+    for rule in constraints:
+        if isinstance(rule, FunctionalDependency):
+            key, effect = rule.columns
+            is_modelled = {schema[key].kind, schema[effect].kind}.isdisjoint(("constant", "identifier"))
+            is_free = key not in chosen and effect not in chosen and effect not in chosen.values()
+            series = frame.iloc[:, schema.names.index(key)]
+            if is_modelled and is_free and _has_atoms_only(series, schema[key].kind):
+                chosen[effect] = key
+    return chosen
+
+
+def _has_atoms_only(series: pd.Series[Any], kind: str) -> bool:
+    if kind in ("categorical", "boolean"):
+        return True
+    values, missing = to_numbers(series)
+    counts = np.unique(values[~missing], return_counts=True)[1]
+    return bool(choose_atoms(counts, 0).all())
+
+
+@dataclass(frozen=True, eq=False)
+class Keeper:
+    """Keeps rules, and conditions beside them, in the rows that a model draws.
+
+    Parameters
+    ----------
+    rules : list of Constraint
+    conditions : Conditions
+        With what is asked of determined columns passed on, see `settle`.
+    codec : TableCodec
+    """
+
+    rules: list[Constraint]
+    conditions: Conditions
+    codec: TableCodec
+
+    @classmethod
+    def of(cls, constraints: Iterable[Constraint], conditions: Conditions, codec: TableCodec) -> Keeper:
+        """Take care of the rules that looking determined columns up does not keep already."""
+        looked_up = {(key, name) for name, key in (codec.determined or {}).items()}
+        rules = [
+            rule
+            for rule in constraints
+            if not isinstance(rule, FunctionalDependency) or rule.columns not in looked_up
+        ]
+        return cls(rules, conditions, codec)
+
+    def draw(self, n_rows: int, seed: int, draw: Draw, block_rows: int) -> pd.DataFrame:
+        """Draw rows, and draw those that break a rule again until none does.
+
+        The first k rows do not depend on how many there are: the j-th row to be replaced gets the j-th
+        new one that keeps the rules about single rows. Where conditions differ from row to row, each
+        is drawn again by itself. Where gaps are filled, rows whose given cells break a rule stay as they
+        are, and after all tries so do the others.
+
+        Parameters
+        ----------
+        n_rows : int >= 1
+        seed : int
+        draw : Draw
+        block_rows : int >= 1
+            New rows come in blocks of so many.
+
+        Raises
+        ------
+        ConditionError
+            If a rule cannot be kept: what is given breaks it, or it has been tried often enough.
+        """
+        encoded = None if self.conditions is NO_CONDITIONS else self.conditions.encode(self.codec)
+        table = draw(n_rows, seed, encoded)
+        for attempt in count():
+            frame = self._decode(table, seed)
+            faults = self._faults(frame)
+            rows = np.flatnonzero(_any(faults, n_rows))
+            if len(rows) == 0:
+                break
+            if attempt >= self._max_tries:
+                if self.conditions.fills_gaps:
+                    break
+                _refuse(faults, attempt)
+            new_seed = _seed(seed, "again", attempt)
+            if encoded is not None and self.conditions.n_rows is not None:
+                new = self._draw_each(rows, new_seed, encoded, draw, block_rows)
+            else:
+                new = self._draw_good(len(rows), new_seed, encoded, draw, block_rows)
+            table = table.put(rows, new)
+        return frame
+
+    def _draw_good(
+        self, n_rows: int, seed: int, encoded: EncodedConditions | None, draw: Draw, block_rows: int
+    ) -> EncodedTable:
+        """Draw blocks until there are enough rows that keep the rules about single rows."""
+        good: list[EncodedTable] = []
+        n_tries = self._max_tries * -(-n_rows // block_rows)
+        for block in range(n_tries):
+            new_seed = _seed(seed, "block", block)
+            table = draw(block_rows, new_seed, encoded)
+            faults = self._faults(self._decode(table, new_seed), alone=True)
+            good.append(table.rows(np.flatnonzero(~_any(faults, block_rows))))
+            if sum(map(len, good)) >= n_rows:
+                break
+        else:
+            _refuse(faults, n_tries)
+        codes, alphas = ([getattr(part, name) for part in good] for name in ("codes", "alphas"))
+        return EncodedTable(np.concatenate(codes)[:n_rows], np.concatenate(alphas)[:n_rows])
+
+    def _draw_each(
+        self, rows: NDArray[np.int64], seed: int, encoded: EncodedConditions, draw: Draw, block_rows: int
+    ) -> EncodedTable:
+        """Draw each row under its own conditions, as often as a block has room; take the first good one."""
+        n_each = max(1, block_rows // len(rows))
+        several = rows.repeat(n_each)
+        table = draw(len(several), seed, encoded.rows(several))
+        part = Keeper(self.rules, conditions_of(self.conditions, several), self.codec)
+        good = ~_any(part._faults(part._decode(table, seed), alone=True), len(several))
+        first = good.reshape(-1, n_each).argmax(axis=1)
+        return table.rows(np.arange(len(rows)) * n_each + first)
+
+    @property
+    def _max_tries(self) -> int:
+        return max((rule.max_tries for rule in self.rules), default=MAX_TRIES)
+
+    def _decode(self, table: EncodedTable, seed: int) -> pd.DataFrame:
+        """Decode rows and solve the sums."""
+        frame = self.codec.inverse_transform(table, seed, self.conditions)
+        fixed = {name for one in self.codec.maps_ for name in (one.key, *one.effects)}
+        for rule in self.rules:
+            if isinstance(rule, Sum):
+                self._solve(frame, rule, fixed)
+                fixed |= set(rule.columns)
+        return frame
+
+    def _solve(self, frame: pd.DataFrame, rule: Sum, fixed: set[Hashable]) -> None:
+        """Compute, in place and in each row, one column of a sum from the others.
+
+        The first one of which nothing is asked, the total before the terms; if there is none, the first
+        that is not given. Fixed columns stay as they are.
+        """
+        known = [self._known(name, len(frame)) | (name in fixed) for name in rule.columns]
+        asked = [
+            one | (name in self.conditions.ranges) for one, name in zip(known, rule.columns, strict=True)
+        ]
+        target = np.full(len(frame), -1)
+        for taken in (known, asked):  # what the second finds goes before
+            for k in reversed(range(len(taken))):
+                target[~taken[k]] = k
+        for k, name in enumerate(rule.columns):
+            values, present = rule.solve(frame, name)
+            rows = (target == k) & present
+            if rows.any():
+                at = self.codec.schema.names.index(name)
+                old, missing = to_numbers(frame.iloc[:, at])
+                solved = np.where(rows, values, old).astype(old.dtype)
+                frame.isetitem(at, from_numbers(solved, missing, self.codec.schema[name].dtype))
+
+    def _faults(self, frame: pd.DataFrame, alone: bool = False) -> _Faults:
+        """Find the rows that break each rule; with `alone` only the rules about single rows."""
+        faults = []
+        for rule in self.rules:
+            if not (alone and isinstance(rule, Unique)):
+                broken = ~rule.holds(frame) | self._is_astray(frame, rule)
+                hopeless = broken & self._all_known(rule, len(frame))
+                if self.conditions.fills_gaps:
+                    broken &= ~hopeless
+                elif hopeless.any():
+                    _refuse([(rule, hopeless)], 0)
+                faults.append((rule, broken))
+        return faults
+
+    def _is_astray(self, frame: pd.DataFrame, rule: Constraint) -> NDArray[np.bool_]:
+        """Tell where solving a sum has led to a value that a column cannot have, or that is not asked for."""
+        astray = np.zeros(len(frame), dtype=bool)
+        for name in rule.columns if isinstance(rule, Sum) else ():
+            values, missing = to_numbers(frame.iloc[:, self.codec.schema.names.index(name)])
+            own, wanted = self.codec.codecs_[name], self.conditions.ranges.get(name)
+            if isinstance(own, NumericCodec):
+                astray |= (own.snap(values) != values) & ~missing & ~self._known(name, len(frame))
+            if isinstance(wanted, Range) and len(wanted.low):
+                astray |= (wanted.into(values) != values) & ~missing
+        return astray
+
+    def _known(self, name: Hashable, n_rows: int) -> NDArray[np.bool_]:
+        """Tell where the cell of a column is given."""
+        cells = self.conditions.cells.get(name)
+        return np.broadcast_to(np.zeros(1, dtype=bool) if cells is None else cells.known, n_rows)
+
+    def _all_known(self, rule: Constraint, n_rows: int) -> NDArray[np.bool_]:
+        """Tell where all columns of a rule about single rows are given."""
+        if not rule.columns or isinstance(rule, Unique):
+            return np.zeros(n_rows, dtype=bool)
+        known: NDArray[np.bool_] = np.all([self._known(name, n_rows) for name in rule.columns], axis=0)
+        return known
+
+
+def _any(faults: _Faults, n_rows: int) -> NDArray[np.bool_]:
+    """Tell which rows break any rule."""
+    broken = np.zeros(n_rows, dtype=bool)
+    for _, at in faults:
+        broken |= at
+    return broken
+
+
+def _refuse(faults: _Faults, n_tries: int) -> NoReturn:
+    """Raise an error about the rule that most rows break."""
+    rule, broken = max(faults, key=lambda fault: int(fault[1].sum()))
+    n_rows = int(broken.sum())
+    what = f"{n_rows:,} rows break {rule}"
+    if n_tries == 0:
+        raise ConditionError(
+            f"Conditions: what is given breaks {rule} in {n_rows:,} rows. Change it, or fit without the rule."
+        )
+    advice = "Ask for fewer rows" if isinstance(rule, Unique) else "Loosen the conditions"
+    raise ConditionError(f"After {n_tries:,} tries {what}. {advice}, or fit without the rule.")
+
+
+def _seed(seed: int, *keys: str | int) -> int:
+    return int(stream(seed, *keys).integers(2**62))

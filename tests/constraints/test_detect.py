@@ -1,0 +1,159 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthgan.constraints import FixedCombinations, FunctionalDependency, Inequality, Sum, detect
+from synthgan.schema import Schema
+from tests import strategies
+
+SEEDS = st.integers(0, 10**6)
+
+
+def noise(rng, n_rows):
+    """One column that knows nothing of the others: categories, numbers, times, with spikes and gaps."""
+    kind = rng.integers(7)
+    levels = int(rng.integers(2, 30))
+    shares = rng.dirichlet(np.full(levels, rng.choice([0.1, 0.5, 5.0])))
+    codes = rng.choice(levels, n_rows, p=shares)
+    return {
+        0: lambda: pd.Series(codes).map(lambda k: f"level {k}"),
+        1: lambda: pd.Series(codes),
+        2: lambda: pd.Series(rng.integers(0, 10 ** int(rng.integers(1, 6)), n_rows)),
+        3: lambda: pd.Series(rng.lognormal(3, 1, n_rows).round(2) * (rng.random(n_rows) < 0.4)),
+        4: lambda: pd.Series(rng.normal(0, 50, n_rows).round(1)).where(rng.random(n_rows) < 0.8),
+        5: lambda: (
+            pd.Timestamp("2024-01-01") + pd.Series(pd.to_timedelta(rng.integers(0, 9999, n_rows), "h"))
+        ),
+        6: lambda: pd.Series(rng.random(n_rows) < shares[0]),
+    }[int(kind)]()
+
+
+@given(SEEDS, st.sampled_from([5, 60, 400, 3000]))
+def test_independent_columns_give_no_constraints(seed, n_rows):
+    rng = np.random.default_rng(seed)
+    assert detect(pd.DataFrame({f"x{j}": noise(rng, n_rows) for j in range(6)})) == []
+
+
+@given(SEEDS, st.sampled_from([500, 4000]))
+def test_dependent_but_unruly_columns_give_no_constraints(seed, n_rows):
+    rng = np.random.default_rng(seed)
+    a = rng.integers(0, 12, n_rows)
+    x = rng.gamma(2, 100, n_rows).round(2)
+    frame = pd.DataFrame(
+        {
+            "a": a,
+            "nearly a": np.where(rng.random(n_rows) < 0.97, a, rng.integers(0, 12, n_rows)),
+            "rare a": np.where(a == 0, rng.integers(0, 2, n_rows), 0),  # 0 for all but one value
+            "x": x,
+            "x with errors": x + rng.choice([0, 0.01, -0.01], n_rows, p=[0.97, 0.015, 0.015]),
+            "far above x": (x * 3 + rng.normal(5000, 400, n_rows)).round(2),  # never below, by 10 sigma
+            "above x, nearly": (x + rng.normal(80, 20, n_rows)).round(2),  # below it at 4 sigma
+            "zero": np.where(rng.random(n_rows) < 0.9, 0.0, rng.gamma(2, 100, n_rows).round(2)),
+        }
+    )
+    frame["zero too"] = np.where(
+        frame["zero"] == 0, 0.0, frame["zero"] * 3 + rng.normal(900, 50, n_rows)
+    ).round(2)
+    frame["mixture"] = (a + rng.poisson(1, n_rows)) % 12
+    assert detect(frame) == []
+
+
+@settings(max_examples=15)
+@given(SEEDS)
+def test_no_dependency_from_many_looks_at_little_data(seed):
+    """Two hundred pairs of rare flags: some agree in every row by chance."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({f"flag {k}": rng.random(300) < 0.01 for k in range(20)})
+    assert detect(frame) == []
+
+
+def ruled_table(seed, n_rows=5000):
+    rng = np.random.default_rng(seed)
+    code = rng.integers(0, 9, n_rows)
+    start = pd.Timestamp("2024-01-01") + pd.Series(pd.to_timedelta(rng.integers(0, 5000, n_rows), unit="h"))
+    length = pd.Series(pd.to_timedelta(rng.integers(1, 300, n_rows), unit="h"))
+    cents = rng.integers(1, 99_999, (2, n_rows))
+    low = rng.integers(0, 1000, n_rows)
+    side = rng.integers(0, 5, n_rows)
+    return pd.DataFrame(
+        {
+            "city": pd.Series(code).map(lambda k: f"city {k}"),
+            "country": pd.Series(code // 3).map(lambda k: f"country {k}"),
+            "start": start.where(rng.random(n_rows) < 0.9),
+            "length": length,
+            "end": start + length,
+            "arrival": start + pd.Timedelta("9h"),
+            "net": cents[0] / 100,
+            "tax": cents[1] / 100,
+            "gross": cents.sum(axis=0) / 100,
+            "low": low,
+            "high": low + rng.integers(0, 150, n_rows),
+            "side": side,
+            "shade": (side * 2 + rng.integers(0, 5, n_rows)) % 10,
+        }
+    )
+
+
+@settings(max_examples=5)
+@given(SEEDS)
+def test_rules_are_found(seed):
+    found = detect(ruled_table(seed))
+    assert FunctionalDependency("city", "country") in found
+    assert {(rule.total, rule.terms) for rule in found if isinstance(rule, Sum)} >= {
+        ("end", ("start", "length")),
+        ("arrival", ("start",)),
+        ("gross", ("net", "tax")),
+    }
+    assert Inequality("low", "high") in found
+    assert FixedCombinations(["side", "shade"]) in found
+    assert all(rule.holds(ruled_table(seed)).all() for rule in found)
+
+
+def test_of_columns_that_determine_each_other_the_category_is_free():
+    code = np.arange(2000) % 7
+    frame = pd.DataFrame({"weight": code * 2.5, "name": code.astype(str), "heavy": code > 3})
+    assert detect(frame) == [FunctionalDependency("name", "weight"), FunctionalDependency("name", "heavy")]
+
+
+def test_the_finer_column_determines_the_coarser_one_whatever_its_kind():
+    number = np.random.default_rng(0).integers(0, 40, 4000)
+    frame = pd.DataFrame({"region": (number // 10).astype(str), "area": number})
+    assert detect(frame) == [FunctionalDependency("area", "region")]
+
+
+def test_what_follows_from_other_orders_is_left_out():
+    rng = np.random.default_rng(0)
+    steps = rng.integers(0, 300, (3, 3000)).cumsum(axis=0)
+    found = detect(pd.DataFrame(dict(zip("abc", steps, strict=True))))
+    assert found == [Inequality("a", "b"), Inequality("b", "c")]
+
+
+def test_a_dependency_needs_enough_repeats():
+    """With one pair of columns log(1 / .001) / .02 = 345 repeats; half of the rows are of the usual value."""
+    code = np.arange(1000) % 2
+    frame = pd.DataFrame({"a": code.astype(str), "b": code * 2})
+    assert detect(frame.head(1000)) != []
+    assert detect(frame.head(600)) == []
+
+
+def test_missing_values_are_refused_in_a_determined_column_and_kept_in_a_determining_one():
+    frame = ruled_table(0)[["city", "country"]]
+    assert detect(frame.assign(country=frame["country"].where(frame["city"] != "city 0"))) == []
+    gaps = frame.assign(city=frame["city"].where(frame["city"] != "city 0"))
+    assert detect(gaps) == [FunctionalDependency("city", "country")]
+
+
+@given(strategies.frames())
+def test_any_table_is_searched_and_keeps_what_is_found(frame):
+    try:
+        schema = Schema.infer(frame)
+    except ValueError:
+        return
+    assert all(rule.holds(frame).all() for rule in detect(frame, schema))
+
+
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_tiny_tables_have_no_constraints(n_rows):
+    assert detect(ruled_table(0).head(n_rows)) == []

@@ -1,0 +1,249 @@
+"""Rules are kept whatever the model knows: the floor, which knows nothing, is the hardest case."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthgan import IndependentSynthesizer, TabularGAN, load
+from synthgan.constraints import (
+    FixedCombinations,
+    FunctionalDependency,
+    Inequality,
+    Predicate,
+    Sum,
+    Unique,
+    detect,
+)
+from synthgan.constraints.keep import bind, determined
+from synthgan.errors import ConditionError, DataError, ParameterError
+from synthgan.schema import Schema
+from synthgan.synthesizers.base import BLOCK_ROWS
+
+SMALL = {"hidden_dim": 16, "n_blocks": 1, "latent_dim": 4, "noise_dim": 4, "n_steps": 20, "n_gan_steps": 4}
+SMALL |= {"batch_size": 64, "gan_batch_size": 16}
+
+
+def table(n_rows=900):
+    rng = np.random.default_rng(3)
+    city = rng.integers(0, 6, n_rows)
+    cents = rng.integers(1, 9_999, (2, n_rows))
+    low = rng.integers(0, 100, n_rows)
+    start = pd.Timestamp("2024-01-01") + pd.Series(pd.to_timedelta(rng.integers(0, 500, n_rows), unit="D"))
+    length = pd.Series(pd.to_timedelta(rng.integers(0, 30, n_rows), unit="D"))
+    return pd.DataFrame(
+        {
+            "city": pd.Series(city).map(lambda k: f"city {k}").astype("category"),
+            "country": pd.Series(city % 2).map({0: "even", 1: "odd"}),
+            "code": (city * 10).astype("int16"),
+            "net": cents[0] / 100,
+            "tax": cents[1] / 100,
+            "gross": cents.sum(axis=0) / 100,
+            "start": start.where(rng.random(n_rows) < 0.9),
+            "length": length,
+            "end": start + length,
+            "low": low,
+            "high": low + rng.integers(0, 50, n_rows),
+            "id": [f"id-{k:05d}" for k in rng.permutation(n_rows)],
+        }
+    ).astype({"high": "Int64"})
+
+
+RULES = [
+    FunctionalDependency("city", "country"),
+    FunctionalDependency("city", "code"),
+    Sum("gross", ["net", "tax"]),
+    Sum("end", ["start", "length"]),
+    Inequality("low", "high"),
+]
+
+
+@pytest.fixture(scope="module")
+def real():
+    return table()
+
+
+@pytest.fixture(scope="module", params=[IndependentSynthesizer(), TabularGAN(**SMALL)], ids=["floor", "gan"])
+def model(request, real):
+    return request.param.set_params(constraints=RULES, random_state=0).fit(real)
+
+
+def assert_kept(model, rows):
+    for rule in model.constraints_:
+        assert rule.holds(rows).all(), rule
+
+
+def test_every_row_keeps_every_rule_and_the_schema(model, real):
+    rows = model.sample(1500, random_state=0)
+    assert_kept(model, rows)
+    assert rows.dtypes.equals(real.dtypes)
+    assert rows["id"].is_unique
+    for name in ("net", "tax", "gross", "low", "high", "start", "end", "length"):
+        assert rows[name].dropna().between(real[name].min(), real[name].max()).all(), name
+    assert (rows["gross"] == (rows["gross"]).round(2)).all()
+    assert abs(rows["start"].isna().mean() - 0.1) < 0.1
+
+
+def test_the_first_rows_do_not_depend_on_how_many_are_drawn(model):
+    many = model.sample(BLOCK_ROWS + 700, random_state=5)
+    for k in (1, 300, BLOCK_ROWS):
+        pd.testing.assert_frame_equal(model.sample(k, random_state=5), many.head(k))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"country": "odd"},
+        {"code": [0, 10, 50], "country": "odd"},
+        {"code": (20, 40)},
+        {"gross": (50, 60)},
+        {"gross": (50, 60), "net": (10, 20)},
+        {"gross": (50, 60), "net": (10, 20), "tax": (35, 45)},
+        {"gross": 70.25, "tax": 20.0},
+        {"net": 20.0, "tax": 0.5, "gross": 20.5},
+        {"end": ("2024-03-01", "2024-04-01")},
+        {"end": ("2024-03-01", "2024-04-01"), "start": None},
+        {"high": (10, 20)},
+        {"low": 30, "high": [30, 40]},
+    ],
+    ids=str,
+)
+def test_rules_and_conditions_hold_together(model, asked):
+    rows = model.sample(120, conditions=asked, random_state=1)
+    assert len(rows) == 120
+    assert_kept(model, rows)
+    for name, wanted in asked.items():
+        if isinstance(wanted, tuple):
+            assert rows[name].between(*wanted).all()
+        elif wanted is None:
+            assert rows[name].isna().all()
+        else:
+            assert rows[name].isin(wanted if isinstance(wanted, list) else [wanted]).all()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"country": "odd", "code": 20},
+        {"net": 20.0, "tax": 0.5, "gross": 99.5},
+        {"low": 90, "high": 10},
+    ],
+    ids=str,
+)
+def test_conditions_that_break_a_rule_are_refused_at_once(model, asked):
+    with pytest.raises(ConditionError, match=r"determines|what is given breaks"):
+        model.sample(5, conditions=asked)
+
+
+def test_conditions_that_no_draw_can_meet_are_refused_after_a_bounded_number_of_tries(real):
+    model = IndependentSynthesizer(constraints=[Inequality("low", "high")]).fit(real)
+    with pytest.raises(ConditionError, match=r"After 100 tries .* rows break Inequality"):
+        model.sample(5, conditions={"low": (90, 99), "high": (0, 20)})
+
+
+def test_partial_frames_keep_their_cells_and_the_rules(model, real):
+    given = real[["end", "country", "high", "gross"]].tail(80)
+    rows = model.sample(conditions=given, random_state=2)
+    assert_kept(model, rows)
+    for name in given:
+        assert (rows[name].to_numpy() == given[name].to_numpy()).all()
+    assert len(set(rows.loc[rows["country"] == "odd", "city"])) > 1  # several cities fit: one is drawn
+
+
+def test_gaps_are_filled_by_the_rules(model, real):
+    rng = np.random.default_rng(0)
+    gaps = real.head(150).astype({"code": "Int16"})
+    for name in ("city", "country", "code", "gross", "net", "end", "low"):
+        gaps[name] = gaps[name].where(rng.random(150) < 0.6)
+    filled = model.impute(gaps, random_state=0)
+    assert_kept(model, filled)
+    assert not filled.isna().any().any()
+    for name in gaps:
+        kept = gaps[name].notna()
+        assert (filled.loc[kept, name] == gaps.loc[kept, name]).all()
+
+
+def test_cells_that_break_a_rule_are_kept_where_gaps_are_filled(model, real):
+    odd = real.head(3).assign(low=[90, 5, 5], high=pd.array([10, None, 7], dtype="Int64"), code=[0, 10, 77])
+    filled = model.impute(odd.astype({"code": "int16"}), random_state=0)
+    assert filled["low"].tolist() == [90, 5, 5]
+    assert filled["high"].iloc[[0, 2]].tolist() == [10, 7]
+    assert filled["high"].iloc[1] >= 5
+    assert filled["code"].tolist() == [0, 10, 77]
+
+
+def test_a_saved_model_keeps_its_rules(model, tmp_path):
+    model.save(tmp_path / "m.synthgan")
+    again = load(tmp_path / "m.synthgan")
+    assert again.constraints == RULES
+    assert again.constraints_ == model.constraints_
+    pd.testing.assert_frame_equal(again.sample(60, random_state=1), model.sample(60, random_state=1))
+    with pytest.raises(ConditionError):
+        again.sample(1, conditions={"low": 90, "high": 10})
+
+
+def test_rows_may_be_unique(real):
+    model = IndependentSynthesizer(constraints=[Unique(["low", "city"])], random_state=0).fit(real)
+    rows = model.sample(400, random_state=0)
+    assert not rows.duplicated(["low", "city"]).any()
+    pd.testing.assert_frame_equal(model.sample(150, random_state=0), rows.head(150))
+    few = IndependentSynthesizer(constraints=[Unique(["city"], max_tries=5)], random_state=0).fit(real)
+    assert sorted(few.sample(6, random_state=0)["city"]) == sorted(real["city"].cat.categories)
+    with pytest.raises(ConditionError, match="Ask for fewer rows"):
+        few.sample(7, random_state=0)
+
+
+def test_a_predicate_of_the_user_is_kept_or_refused(real, tmp_path):
+    even = IndependentSynthesizer(constraints=[Predicate(lambda rows: rows["low"] % 7 == 0)]).fit(real)
+    assert (even.sample(300, random_state=0)["low"] % 7 == 0).all()
+    with pytest.raises(DataError, match="A Predicate is code"):
+        even.save(tmp_path / "m.synthgan")
+    assert not list(tmp_path.iterdir())
+    never = IndependentSynthesizer(constraints=[Predicate(lambda rows: rows["low"] < 0, max_tries=3)])
+    with pytest.raises(ConditionError, match="After 3 tries 2,048 rows break Predicate"):
+        never.fit(real).sample(5, random_state=0)
+
+
+def test_only_combinations_that_occur_are_drawn(real):
+    real = real.assign(part=np.where(real["low"] < 50, "left", "right"), mark=real["low"] // 10)
+    model = IndependentSynthesizer(constraints=[FixedCombinations(["part", "mark"])], random_state=0).fit(
+        real
+    )
+    assert_kept(model, model.sample(500, random_state=0))
+    with pytest.raises(ConditionError, match="FixedCombinations"):
+        model.sample(3, conditions={"part": "left", "mark": 9})
+
+
+def test_constraints_can_be_found_given_or_switched_off(real):
+    frame = real[["city", "country", "low"]]
+    schema = Schema.infer(frame)
+    assert bind(None, frame, schema) == []
+    assert bind("auto", frame, schema) == detect(frame) == [FunctionalDependency("city", "country")]
+    assert bind((Unique(["low"]),), frame, schema) == [Unique(["low"])]
+    assert TabularGAN().constraints == "auto"
+    off = IndependentSynthesizer(random_state=0).fit(frame)
+    assert off.constraints_ == []
+    assert (
+        not FunctionalDependency("city", "country").bound(frame).holds(off.sample(200, random_state=0)).all()
+    )
+
+
+@pytest.mark.parametrize("bad", ["no such value", 3, [Inequality("low", "high"), "low <= high"]])
+def test_bad_constraints_are_refused(real, bad):
+    with pytest.raises(ParameterError, match="constraints"):
+        IndependentSynthesizer(constraints=bad).fit(real)
+
+
+def test_constraints_that_the_table_breaks_are_refused(real):
+    with pytest.raises(DataError, match="come with several"):
+        IndependentSynthesizer(constraints=[FunctionalDependency("country", "city")]).fit(real)
+
+
+def test_a_column_that_determines_others_is_learned():
+    n = np.arange(400) % 8
+    frame = pd.DataFrame({"a": n.astype(str), "b": n // 2, "c": n // 4, "x": np.linspace(0, 1, 400)})
+    chain = [FunctionalDependency("b", "c"), FunctionalDependency("a", "b"), FunctionalDependency("a", "c")]
+    assert determined(chain, frame, Schema.infer(frame)) == {"c": "b"}
+    near = [FunctionalDependency("x", "a")]  # a number in between two values of x would determine nothing
+    assert determined(near, frame, Schema.infer(frame)) == {}
+    model = IndependentSynthesizer(constraints=chain, random_state=0).fit(frame)
+    assert_kept(model, model.sample(300, random_state=0))
