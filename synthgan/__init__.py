@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synthgan import datasets, errors
+    from synthgan import constraints, datasets, errors
     from synthgan.augment import GANOverSampler
     from synthgan.evaluation import evaluate
     from synthgan.impute import Imputer
@@ -30,6 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = [  # noqa: RUF022 (in the order of the data path)
     "datasets",
+    "constraints",
     "read_table",
     "write_table",
     "Schema",
@@ -44,6 +45,7 @@ __all__ = [  # noqa: RUF022 (in the order of the data path)
 
 _HOMES = {
     "datasets": "synthgan.datasets",
+    "constraints": "synthgan.constraints",
     "read_table": "synthgan.io",
     "write_table": "synthgan.io",
     "Schema": "synthgan.schema",

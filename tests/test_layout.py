@@ -36,6 +36,13 @@ def test_rows_are_taken_from_codes_and_alphas_alike():
     assert len(table.rows(slice(1))) == 1
 
 
+def test_rows_are_replaced_in_a_copy():
+    table = EncodedTable(np.arange(6, dtype=np.int32).reshape(3, 2), np.arange(6.0).reshape(3, 2))
+    other = table.put(np.array([2, 0]), table.rows(np.array([1, 1])))
+    assert other.codes.tolist() == other.alphas.tolist() == [[2, 3]] * 3
+    assert table.codes.tolist() == [[0, 1], [2, 3], [4, 5]]
+
+
 def permitted(*intervals):
     codes, low, high = zip(*intervals, strict=True)
     return Permitted(np.array(codes), np.array(low, float), np.array(high, float))

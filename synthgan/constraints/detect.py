@@ -10,10 +10,11 @@ What counts as a row that could have broken it:
 * functional dependency, sum: a row would break a false rule with a chance of at least `MIN_EXCEPTIONS`.
   Counted are repeats of a value of the determinant where the dependent does not have its most
   frequent value (which agrees anyway), and rows in which no column of a sum has its most frequent value.
-* order: the differences must reach the boundary. In the 1 % of their spread above 0 lie so many rows
-  that a distribution whose density falls to no less than a half within one such step would
-  have as many expected below. A value supplies at most a fifth of them, so that two columns
-  that are zero together prove nothing, and differences of few steps are not judged.
+* order: the differences must reach the boundary. Within a step above 0, of 5 % of the spread (5 % to
+  95 %) of the differences and of either column, whichever is least, lie so many rows that a
+  distribution whose density falls to no less than a half within a step would have enough below. A
+  value supplies at most a fifth of them, so that two columns that are zero together prove nothing;
+  spreads of fewer than 100 different values are not judged.
 * fixed combinations: a missing combination that is as frequent as the rarest one that occurs would
   be seen. At least 10 of them occur, and as many, at least half of all, do not.
 """
@@ -55,7 +56,7 @@ MIN_EXCEPTIONS = 0.02
 MAX_LEVELS = 1000  # of a determinant that is no number
 MAX_COLUMNS = 300  # columns of one kind that are compared
 _MAX_COMBINED, _MIN_COMBINED = 50, 10  # levels of a column, cells of each sort in fixed combinations
-_SPREAD, _MIN_STEPS = 0.01, 100
+_SPREAD, _MIN_STEPS = 0.05, 100
 _FIRST_ROWS = 500  # most candidates fail here
 
 
@@ -274,7 +275,9 @@ def _reaches(low: NDArray[np.float64], high: NDArray[np.float64], needed: float)
     if len(distance) < 2 * needed:
         return False
     steps = np.unique(distance)
-    spread = np.quantile(distance, 0.95) - np.quantile(distance, 0.05)
+    spread = min(
+        float(np.ptp(np.quantile(one, [0.05, 0.95]))) for one in (low[present], high[present], distance)
+    )
     if len(steps) < 2 or spread < _MIN_STEPS * np.diff(steps).min():
         return False
     enough = 2 * needed  # as many rows above the boundary are worth half of them below

@@ -134,7 +134,8 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         ------
         ConditionError
             If no row can meet the conditions: an unknown column or category, a number outside the
-            learned range, an empty range, values of another type.
+            learned range, an empty range, values of another type. Or if a rule in `constraints_` cannot
+            be kept: the conditions break it, or rows that keep it were not drawn in so many tries.
         ParameterError
             If `n_samples` is not an int >= 0, or not the number of rows of `conditions`.
         sklearn.exceptions.NotFittedError
@@ -217,7 +218,8 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         -------
         DataFrame, or a list of `n_draws` of them
             Rows and index of `X`; columns and dtypes of the fitted table. No cell is missing but in
-            columns of which the model has never seen a value.
+            columns of which the model has never seen a value. Rules in `constraints_` are kept where the
+            cells of `X` leave room for it.
 
         Raises
         ------

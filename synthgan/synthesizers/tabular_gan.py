@@ -271,7 +271,8 @@ class TabularGAN(BaseSynthesizer):
         ------
         ConditionError
             If no row can meet the conditions: an unknown column or category, a number outside the
-            learned range, an empty range, values of another type.
+            learned range, an empty range, values of another type. Or if a rule in `constraints_` cannot
+            be kept: the conditions break it, or rows that keep it were not drawn in so many tries.
         ParameterError
             If a parameter is out of its range, or `n_samples` not the number of rows of `conditions`.
         sklearn.exceptions.NotFittedError

@@ -62,6 +62,16 @@ def test_dependent_but_unruly_columns_give_no_constraints(seed, n_rows):
 
 @settings(max_examples=15)
 @given(SEEDS)
+def test_small_numbers_are_not_below_large_ones_by_rule(seed):
+    """Few of many large numbers are small enough to be below: where none is, that is an accident."""
+    rng = np.random.default_rng(seed)
+    small = {f"small {k}": rng.integers(0, 10**k, 2000) for k in (1, 2)}
+    large = {f"large {k}": rng.integers(0, 10**k, 2000) for k in (4, 5)}
+    assert detect(pd.DataFrame(small | large)) == []
+
+
+@settings(max_examples=15)
+@given(SEEDS)
 def test_no_dependency_from_many_looks_at_little_data(seed):
     """Two hundred pairs of rare flags: some agree in every row by chance."""
     rng = np.random.default_rng(seed)
