@@ -212,10 +212,14 @@ def combine(draws: list[pd.DataFrame], gaps: pd.DataFrame, model: BaseSynthesize
     if len(draws) == 1:
         return made
     made = made.copy()
+    determined = {name for one in model.codec_.maps_ for name in one.effects}
     for position, name, rows in _drawn(gaps, model):
+        if name in determined:
+            made.isetitem(position, gaps[name].array)  # looked up in the end, to fit the middle of the key
+            continue
         middle = _middle([draw[name].iloc[rows] for draw in draws], model.codec_.codecs_[name])
         made.isetitem(position, _replaced(made[name], rows, middle))
-    return made
+    return cast(pd.DataFrame, model.impute(made, random_state=0)) if determined else made
 
 
 def _drawn(gaps: pd.DataFrame, model: BaseSynthesizer) -> Iterator[tuple[int, Hashable, NDArray[np.intp]]]:

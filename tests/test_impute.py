@@ -163,6 +163,17 @@ def test_combining_takes_means_of_numbers_and_times_and_the_most_frequent_otherw
     pd.testing.assert_frame_equal(made.iloc[1:], real.iloc[1:2])
 
 
+def test_the_middle_of_several_draws_keeps_what_a_column_determines():
+    town = np.random.default_rng(0).integers(0, 20, 500)
+    real = pd.DataFrame({"town": [f"t{k}" for k in town], "land": [f"l{k % 4}" for k in town]})
+    real["x"] = np.random.default_rng(2).normal(size=500)
+    imputer = Imputer(TabularGAN(**SMALL), n_draws=5, random_state=0).fit(real)
+    assert imputer.generator_.codec_.layout_.columns == ["town", "x"]
+    filled = imputer.transform(real.mask(np.random.default_rng(1).random(real.shape) < 0.4))
+    lands = dict(zip(real["town"], real["land"], strict=True))
+    assert (filled["town"].map(lands) == filled["land"]).all()
+
+
 @pytest.mark.parametrize("low", [0, -(2**63), 2**63 - 12])
 def test_means_of_large_integers_are_exact(low):
     real = pd.DataFrame({"n": np.array([low + k for k in range(12)] * 3)})

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from synthgan.layout import ATOM, EncodedTable
 from synthgan.transforms.categorical import CategoricalCodec
 from synthgan.transforms.conditions import MISSING, UNKNOWN, Cells, Conditions
+from synthgan.transforms.determined import Map
 from synthgan.transforms.generated import IdentifierCodec
 from synthgan.transforms.given import gaps
 from synthgan.transforms.grid import IntegerGrid
@@ -43,7 +44,8 @@ class Observed:
     known : bool array of shape (n, g)
         Cells that have a code; the others hold what was never seen.
     n_unseen : int array of shape (n,)
-        How many cells of a row hold what was never seen, those of constant columns included.
+        How many cells of a row hold what was never seen, those of constant columns included, or
+        are not what another column determines.
     log_pieces : float array of shape (n,)
         Log of how many pieces of the size of the resolution the cells of alpha of a row hold, >= 0.
     """
@@ -92,6 +94,8 @@ def observed(frame: pd.DataFrame, codec: TableCodec, n_cells: int) -> Observed:
         found = gaps(column, codec).cells[name] if isinstance(own, NumericCodec) else _levels(column, own)
         cells[name] = _known(found, own)
         n_unseen += ~cells[name].known
+    for one in codec.maps_:
+        n_unseen += _n_broken(one, cells)
     encoded = Conditions(n_rows=len(frame), cells=cells).encode(codec)
     log_pieces = np.zeros(len(frame))
     for j, span in enumerate(codec.layout_.spans):
@@ -124,6 +128,17 @@ def _known(cells: Cells, codec: Any) -> Cells:
     else:
         seen = cells.plain != UNKNOWN
     return Cells(np.where(present, seen, has_missing(codec)), cells.plain, cells.missing)
+
+
+def _n_broken(one: Map, cells: dict[Hashable, Cells]) -> NDArray[np.int64]:
+    """Count the cells of determined columns that are not what a known key determines."""
+    key = cells[one.key]
+    entry = one.find(key.plain, key.missing)
+    n_broken = np.zeros(len(entry), dtype=np.int64)
+    for name, values in one.effects.items():
+        differs = (cells[name].plain != values[entry]) & cells[name].known
+        n_broken += differs & key.known
+    return n_broken
 
 
 def _log_pieces(

@@ -165,3 +165,13 @@ def test_a_table_of_other_columns_or_types_is_refused(codec, real):
     with pytest.raises(ConditionError, match="'rooms' is numerical"):
         observed(real.assign(rooms="many"), codec, N_CELLS)
     assert len(observed(real.head(0), codec, N_CELLS).known) == 0
+
+
+def test_a_cell_that_is_not_what_another_column_determines_is_unseen():
+    frame = pd.DataFrame({"town": list("abcd") * 20, "land": list("xxyy") * 20, "zone": [1, 2, 3, 3] * 20})
+    schema = Schema.infer(frame)
+    codec = TableCodec(schema, determined={"land": "town", "zone": "town"}).fit(frame)
+    rows = pd.DataFrame({"town": list("aacq"), "land": list("xyxx"), "zone": [1, 1, 1, 1]})
+    seen = observed(rows, codec, N_CELLS)
+    # all as determined; another land; land and zone of a; an unknown town, of which nothing is known
+    assert seen.n_unseen.tolist() == [0, 1, 2, 1]
