@@ -252,8 +252,9 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
         What was never seen has a score too. A number outside the learned range counts as the nearest one
         that is known, at a density that falls off with the square of the distance. An unknown
-        category, a missing value in a column without any, and another value in a constant column
-        have the probability 1 / (n_rows_ + 1) each, and tell nothing about the other columns.
+        category, a missing value in a column without any, another value in a constant column and one
+        that is not what another column determines have the probability 1 / (n_rows_ + 1) each, and tell
+        nothing about the other columns.
         Identifiers do not count.
 
         Parameters
