@@ -399,21 +399,6 @@ def test_bad_data_is_refused_and_nothing_is_learned(X, y, message):
 # --- with imbalanced-learn -------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        "check_sampler_get_feature_names_out_pandas", "check_samplers_2d_target", "check_samplers_fit",
-        "check_samplers_fit_resample", "check_samplers_list", "check_samplers_nan",
-        "check_samplers_one_label", "check_samplers_pandas", "check_samplers_preserve_dtype",
-        "check_samplers_sampling_strategy_fit_resample", "check_samplers_string", "check_target_type",
-    ],
-)  # fmt: skip
-def test_the_checks_of_imbalanced_learn_pass(check):
-    """All but sparse matrices, one-hot targets and tags that only its own classes have."""
-    checks = pytest.importorskip("imblearn.utils.estimator_checks")
-    getattr(checks, check)("GANOverSampler", GANOverSampler(generator=INDEPENDENT, random_state=0))
-
-
 def test_it_works_in_a_pipeline_and_in_cross_validation():
     pipeline = pytest.importorskip("imblearn.pipeline")
     from sklearn.linear_model import LogisticRegression
