@@ -117,9 +117,7 @@ def judge(real: Path, made: Path, holdout: Path, facts: Path, seed: int) -> dict
     """Give every metric of the report."""
     told = json.loads(facts.read_text(encoding="utf-8"))
     kinds = {name: KINDS[kind] for name, kind in told["columns"].items()}
-    report = evaluate(
-        real, made, holdout=holdout, target=told["target"], kinds=kinds, random_state=seed
-    )
+    report = evaluate(real, made, holdout=holdout, target=told["target"], kinds=kinds, random_state=seed)
     return dict(zip(report.frame["metric"], report.frame["value"], strict=True))
 
 
