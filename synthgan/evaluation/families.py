@@ -49,7 +49,7 @@ N_STEPS = {"fidelity": 18, "utility": 3, "privacy": 13, "augmentation": 1}
 
 _MISLED = 0.48  # an AUC below this is no noise: the classifier takes copies for what they copy
 _REFERENCE_FOLDS = 2  # of the five: the same expected AUC in less time
-_FLOOR_TARGETS = 500  # records attacked by independent columns
+_FLOOR_MEMBERS, _FLOOR_TARGETS = 5_000, 500  # records attacked by way of independent columns
 _CERTAIN = {"membership_auc": 0.5, "membership_outlier_auc": 0.5, "membership_tpr": 0.01}
 """What rows that were never members score in expectation: known without measuring."""
 
@@ -236,7 +236,7 @@ def privacy(trial: Trial) -> Findings:
     figures = _excesses(membership, attributes, found.frames["singling out"])
     trial.step("attacks on independent columns")
     lowest = _excesses(
-        membership_attacks(trial.real, trial.floor, trial.holdout, trial.seed, _FLOOR_TARGETS),
+        membership_attacks(trial.real, trial.floor, trial.holdout, trial.seed, _FLOOR_MEMBERS),
         attribute_inference(
             trial.real, trial.floor, trial.holdout, seed=trial.seed, max_targets=_FLOOR_TARGETS
         ),
