@@ -1,9 +1,8 @@
 """Rules that every row of a table keeps: found in the real one, kept exactly in synthetic ones.
 
-`kinds` says what a rule is, `detect` finds those that a table supports beyond chance, `codec`
-keeps them: what another column determines is not learned but restored, sums are solved, and rows that
-break a rule are drawn again. `translation` turns conditions on what was left out into conditions on
-what determines it.
+`kinds` says what a rule is (`combinations` those on few columns), `detect` finds the rules that a
+table supports beyond chance, `keep` has them hold: what another column determines is not learned but
+looked up (`synthgan.transforms.determined`), sums are solved, and rows that break a rule are drawn again.
 """
 
 from synthgan.constraints.detect import detect
