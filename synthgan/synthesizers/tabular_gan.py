@@ -295,19 +295,9 @@ class TabularGAN(BaseSynthesizer):
     ) -> NDArray[np.float64]:
         """Say how probable rows are: the chain rule over the columns, by the decoder alone.
 
-        The log-likelihood of a row is the log of a probability, of what the model resolves of it:
-        every category, every value that has point mass, the missing value and a value told by
-        another column count as they are. Any other number counts as the piece it lies in: its
-        mode has 16 cells, and a cell wider than a thousandth of the column's learned range (or the
-        step of its values, if that is more) is cut into pieces of that width. The scores of two
-        models may be compared if they cut columns alike: same table, same `kinds` and modes.
-
-        What was never seen has a score too. A number outside the learned range counts as the nearest one
-        that is known, at a density that falls off with the square of the distance. An unknown
-        category, a missing value in a column without any, another value in a constant column and one
-        that is not what another column determines have the probability 1 / (n_rows_ + 1) each, and tell
-        nothing about the other columns.
-        Identifiers do not count. With Gaussian modes, which overlap, a number counts in one of them only.
+        What counts in a row, and how values count that were never seen, says
+        `BaseSynthesizer.score_samples`. With Gaussian modes, which overlap, a number counts in one of
+        them only.
 
         The calibration of `sample` is left out: it corrects how often drawn rows have each value, at
         the end of a chain of approximations, and is no part of any row's probability.
