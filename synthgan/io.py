@@ -7,13 +7,14 @@ is complete or it is not there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from glob import glob
 from gzip import GzipFile
 from io import BytesIO
@@ -25,6 +26,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 
+from synthgan.arrow import check_names, from_arrow, to_arrow
 from synthgan.errors import DataError, listing, suggestion
 
 __all__ = ["atomic_write", "check_destination", "read_table", "write_table"]
@@ -144,9 +146,10 @@ def atomic_write(path: str | Path, data: bytes | Callable[[BinaryIO], object]) -
     Raises
     ------
     DataError
-        If the folder does not exist or `path` is one.
+        If the folder does not exist, `path` is one, or the operating system refuses, for example
+        because the disk is full. What was there before is then unchanged, and nothing else is left.
     OSError
-        If the operating system refuses, for example because the disk is full.
+        If a device or pipe refuses.
     """
     check_destination(path)
     target = Path(path).resolve()
@@ -161,8 +164,24 @@ def atomic_write(path: str | Path, data: bytes | Callable[[BinaryIO], object]) -
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise DataError(
+            f"Cannot write '{path}': {error.strerror or error}. What was there before is unchanged. "
+            "Make room, or choose another place."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name of a file survive a power failure, where the system can do that."""
+    with contextlib.suppress(OSError):  # Windows opens no folders, some network drives sync none
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _fill(file: BinaryIO, data: bytes | Callable[[BinaryIO], object]) -> None:
@@ -220,14 +239,14 @@ def _read_file(path: str) -> pd.DataFrame:
             f"'{path}' is not a {kind[1:]} file that can be read ({str(error).splitlines()[0]}). "
             "Check that it is complete and that its extension is right."
         ) from error
-    return _from_arrow(table, f"'{path}'")
+    return from_arrow(table, f"'{path}'")
 
 
 def _read_csv(file: str | BytesIO, name: str) -> pd.DataFrame:
     """Read one CSV; `name` is what messages call it."""
     try:
         header = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False)
-        _check_names(header.iloc[0], name)
+        check_names(header.iloc[0], name)
         if isinstance(file, BytesIO):
             file.seek(0)
         with warnings.catch_warnings():
@@ -283,29 +302,7 @@ def _from_stream(source: Any) -> pd.DataFrame:
         table = pa.RecordBatchReader.from_stream(source).read_all()
     except (pa.ArrowException, TypeError) as error:
         raise DataError(f"The {name} does not hold a table with columns ({error}).") from error
-    return _from_arrow(table, f"the {name}")
-
-
-def _from_arrow(table: pa.Table, name: str) -> pd.DataFrame:
-    """Convert exactly: integers and booleans with gaps stay what they are (to_pandas makes floats)."""
-    _check_names(table.column_names, name)
-    try:
-        frame: pd.DataFrame = table.to_pandas(date_as_object=False)
-        for index, column in enumerate(table.columns):
-            dtype = _NULLABLE.get(column.type)
-            if dtype is not None and column.null_count and frame.dtypes.iloc[index].kind in "fO":
-                frame[frame.columns[index]] = column.to_pandas(types_mapper=_NULLABLE.get).array
-    except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"{name} holds values that pandas cannot represent ({error}).") from error
-    return frame
-
-
-def _check_names(names: Iterable[Any], source: str) -> None:
-    """Refuse duplicate names: reading would rename or drop a column without a word."""
-    seen: set[Any] = set()
-    twice = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
-    if twice:
-        raise DataError(f"Columns of {source} share a name: {listing(twice)}. Rename them.")
+    return from_arrow(table, f"the {name}")
 
 
 def _stack(paths: Sequence[str], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -364,11 +361,11 @@ def _write_csv_gz(frame: pd.DataFrame, file: BinaryIO) -> None:
 
 
 def _write_parquet(frame: pd.DataFrame, file: BinaryIO) -> None:
-    pa.parquet.write_table(pa.Table.from_pandas(frame.reset_index(drop=True)), file)
+    pa.parquet.write_table(to_arrow(frame), file)
 
 
 def _write_feather(frame: pd.DataFrame, file: BinaryIO) -> None:
-    pa.feather.write_feather(pa.Table.from_pandas(frame.reset_index(drop=True)), file)
+    pa.feather.write_feather(to_arrow(frame), file)
 
 
 _WRITERS: dict[str, Callable[[pd.DataFrame, BinaryIO], None]] = {
@@ -377,16 +374,4 @@ _WRITERS: dict[str, Callable[[pd.DataFrame, BinaryIO], None]] = {
     ".parquet": _write_parquet,
     ".feather": _write_feather,
     ".arrow": _write_feather,
-}
-
-_NULLABLE: dict[pa.DataType, Any] = {
-    pa.bool_(): pd.BooleanDtype(),
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint8(): pd.UInt8Dtype(),
-    pa.uint16(): pd.UInt16Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
 }

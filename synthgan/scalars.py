@@ -41,8 +41,10 @@ def scalar_to_json(value: object) -> Any:
     >>> scalar_to_json((1, "x"))
     {'tuple': [1, 'x']}
     """
-    if value is None or isinstance(value, bool | str):
-        return str(value) if isinstance(value, np.str_) else value
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text_to_json(value)
     if value is pd.NA or value is pd.NaT:
         return {"missing": "NA" if value is pd.NA else "NaT"}
     if isinstance(value, np.generic):
@@ -58,6 +60,15 @@ def scalar_to_json(value: object) -> Any:
             else {"float": repr(value)}
         )
     return _object_to_json(value)
+
+
+def _text_to_json(text: str) -> str:
+    """Check that text can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DataError("Text that is not valid Unicode cannot be kept.") from None
+    return str(text)
 
 
 def _numpy_to_json(value: np.generic) -> Any:

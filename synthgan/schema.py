@@ -303,6 +303,8 @@ def find_problem(series: pd.Series[Any]) -> str:
     if is_object_dtype(dtype):
         values = series.dtype.categories if isinstance(series.dtype, pd.CategoricalDtype) else series
         return _find_odd_objects(values)
+    if isinstance(dtype, pd.StringDtype) and dtype.storage == "python":
+        return _find_broken_text(series)
     return ""
 
 
@@ -310,10 +312,10 @@ def _find_odd_objects(values: Any) -> str:
     """Say which objects cannot be kept in JSON, or nothing."""
     types = set(map(type, values)) - set(_SIMPLE)
     if not types:
-        return ""
+        return _find_broken_text(values)
     odd = [type(v).__name__ for v in values if type(v) in types and not is_supported(v)]
     if not odd:
-        return ""
+        return _find_broken_text(values)
     name, count = Counter(odd).most_common(1)[0]
     nested = name in ("list", "dict", "set", "ndarray", "tuple")
     return f"holds values of type {name} ({count:,} of them), which cannot be modelled. " + (
@@ -321,11 +323,22 @@ def _find_odd_objects(values: Any) -> str:
     )
 
 
+def _find_broken_text(values: Any) -> str:
+    """Say how many texts no file can hold, or nothing."""
+    texts = [value for value in values if isinstance(value, str)]
+    if is_supported("".join(texts)):
+        return ""
+    count = sum(not is_supported(text) for text in texts)
+    return (
+        f"holds {count:,} texts that are not valid Unicode (half of a surrogate pair). Mend them, or drop it."
+    )
+
+
 def _infer_column(series: pd.Series[Any], declared: str | None) -> tuple[Column, str]:
     """Find the kind of a column, and what speaks against the declared one."""
     natural = natural_kind(series.dtype)
     kind = declared if declared in KINDS else None
-    column = Column(series.name, kind or _infer_kind(series, natural), series.dtype, _missing_value(series))
+    column = Column(series.name, kind or _infer_kind(series, natural), series.dtype, missing_value(series))
     return column, _check_kind(series, natural, kind) if kind else ""
 
 
@@ -403,8 +416,12 @@ def _check_kind(series: pd.Series[Any], natural: str, kind: str) -> str:
     )
 
 
-def _missing_value(series: pd.Series[Any]) -> object:
-    """Find how an object column most often spells a missing value."""
+def missing_value(series: pd.Series[Any]) -> object:
+    """Find how an object column most often spells a missing value.
+
+    >>> missing_value(pd.Series(["a", None], dtype=object)) is None
+    True
+    """
     if not is_object_dtype(series.dtype):
         return None
     spellings = Counter(type(value).__name__ for value in series[series.isna()])

@@ -20,6 +20,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "dtypes": 1,
     "scalars": 1,
     "schema": 1,
+    "arrow": 1,
     "layout": 1,
     "io": 1,
     "datasets": 1,

@@ -203,7 +203,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_an_unwritable_frame_names_the_column_and_leaks_no_value(tmp_path):
-    with pytest.raises(DataError, match="column mixed") as failure:
+    with pytest.raises(DataError, match="Column 'mixed'") as failure:
         write_table(pd.DataFrame({"mixed": [1, "secret", 2.5]}), tmp_path / "t.parquet")
     assert "secret" not in str(failure.value)
     assert not listed(tmp_path)

@@ -123,6 +123,7 @@ class TestRefusals:
             ([[1], [2], [3]], "holds values of type list .3 of them., .* columns of their own"),
             ([{"k": 1}, None, "a"], "holds values of type dict"),
             ([object(), 1, 2], "holds values of type object .*, .* Convert them"),
+            (["\ud83e", "a", None], "holds 1 texts that are not valid Unicode"),
             ([1j, 2j, 3j], "has the dtype complex128, .* real and an imaginary part"),
             (pd.arrays.SparseArray([0, 0, 1]), "Sparse.*to_dense"),
             (np.array([1, 2, 3], dtype=">i4"), "has the dtype >i4, .* byte order"),
@@ -132,9 +133,10 @@ class TestRefusals:
                 "list.* columns of their own",
             ),
         ],
-        ids=range(9),
+        ids=range(10),
     )
     def test_values_that_cannot_be_modelled(self, values, message):
+        values = pd.Series(values, dtype=object) if isinstance(values, list) and None in values else values
         with pytest.raises(DataError, match="Column 'x' .*" + message):
             Schema.infer(pd.DataFrame({"x": values}))
 
