@@ -14,7 +14,8 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -182,7 +183,14 @@ def _new_model(model: str, kinds: dict[str, str] | None, seed: int | None, **tra
 @main.command()
 @click.argument("model")
 @click.option("-n", "--rows", type=int, help="How many rows to make; left out with --given.")
-@click.option("-o", "--output", default="-", show_default=True, help="A table file, or - for CSV on stdout.")
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    show_default=True,
+    help="A table file, a folder such as out/ for Parquet parts, or - for CSV on stdout.",
+)
+@click.option("--part-rows", type=int, help="Rows of each file in a folder.  [default: 1048576]")
 @click.option(
     "--where",
     multiple=True,
@@ -198,6 +206,7 @@ def sample(
     model: str,
     rows: int | None,
     output: str,
+    part_rows: int | None,
     where: tuple[str, ...],
     given: str | None,
     n_passes: int | None,
@@ -207,15 +216,18 @@ def sample(
     """Make synthetic rows from the file MODEL.
 
     The output has the columns and types of the table that the model was fitted to. Its
-    format follows the extension: .csv, .csv.gz, .parquet, .feather or .arrow.
+    format follows the extension: .csv, .csv.gz, .parquet, .feather or .arrow. A folder gets
+    Parquet files; run the same command again to go on with one that was interrupted.
 
     \b
     synthgan sample model.synthgan -n 1000 -o synthetic.parquet
     synthgan sample model.synthgan -n 500 --where 'income=>50K' --where 'age=30..40'
     synthgan sample model.synthgan --given partial.csv -o completed.csv
+    synthgan sample model.synthgan -n 100000000 -o out/ --seed 0
     """
     from synthgan.io import check_destination, read_table, write_table
     from synthgan.synthesizers.archive import load, read_manifest
+    from synthgan.synthesizers.parts import is_folder
     from synthgan.transforms.where import parse_where
 
     if n_passes is not None and read_manifest(model)["estimator"] == "independent":
@@ -224,16 +236,48 @@ def sample(
         raise click.UsageError("Missing option '-n' / '--rows' (it may be left out with --given).")
     if where and given is not None:
         raise click.UsageError("--where and --given exclude each other. Add the columns to the table given.")
-    check_destination(output, table=True)
-    options: dict[str, Any] = {} if n_passes is None else {"n_passes": n_passes}
-    fitted = load(model)
-    conditions: Any = parse_where(where, fitted.codec_) or None
+    if given is not None and is_folder(output):
+        raise click.UsageError("--given is completed at once, to one file. Give -o a file name.")
+    if not is_folder(output):
+        check_destination(output, table=True)
+    fitted: Any = load(model)
+    if n_passes is not None:
+        fitted.set_params(n_passes=n_passes)
     if given is not None:
-        conditions = read_table(given)
-    frame = fitted.sample(rows, conditions=conditions, random_state=seed, **options)
-    write_table(frame, output)
+        frame = fitted.sample(rows, conditions=read_table(given), random_state=seed)
+        write_table(frame, output)
+        rows = len(frame)
+    else:
+        conditions = parse_where(where, fitted.codec_) or None
+        with _resumable(output, quiet):
+            fitted.sample_to(
+                output,
+                rows,
+                conditions=conditions,
+                random_state=seed,
+                part_rows=part_rows,
+                progress=_bars(quiet) and output != "-",
+            )
     if output != "-":
-        _say(f"Wrote {len(frame):,} rows to {output}.", quiet)
+        _say(f"Wrote {rows:,} rows to {output}.", quiet)
+
+
+@contextmanager
+def _resumable(output: str, quiet: bool) -> Iterator[None]:
+    """Say how many parts a folder has at the start, and how to go on after an interruption."""
+    from synthgan.synthesizers.parts import is_folder
+
+    def n_parts() -> int:
+        return len(list(Path(output).glob("part-*.parquet"))) if is_folder(output) else 0
+
+    if n_parts():
+        _say(f"{output} has {n_parts()} parts already. Going on ...", quiet)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if is_folder(output):
+            _say(f"{n_parts()} parts in {output} are complete. Run the same command again to go on.", quiet)
+        raise
 
 
 @main.command()

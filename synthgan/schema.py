@@ -238,6 +238,18 @@ def table(arrays: list[Any], names: list[Hashable], n_rows: int) -> pd.DataFrame
     return frame
 
 
+def joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Put frames of equal columns and dtypes one below the other, with a RangeIndex.
+
+    >>> joined([pd.DataFrame({0: [1]}), pd.DataFrame({0: [2]})])[0].tolist()
+    [1, 2]
+    """
+    if len(frames) == 1:
+        return frames[0]
+    columns = [pd.concat([frame.iloc[:, k] for frame in frames]).array for k in range(frames[0].shape[1])]
+    return table(columns, list(frames[0].columns), sum(map(len, frames)))
+
+
 def _raise_all(problems: list[str]) -> None:
     """Raise one DataError with every problem found."""
     found = [problem for problem in problems if problem]

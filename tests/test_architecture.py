@@ -23,6 +23,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "arrow": 1,
     "layout": 1,
     "io": 1,
+    "batches": 1,
     "datasets": 1,
     "transforms": 2,
     "constraints": 2,
@@ -35,7 +36,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "__main__": 7,
 }
 BANS = {
-    "torch": {"errors", "seeding", "params", "dtypes", "scalars", "schema", "layout", "io", "datasets"}
+    "torch": {"errors", "seeding", "params", "dtypes", "scalars", "schema", "layout", "io", "batches", "datasets"}
     | {"transforms", "constraints", "evaluation", "cli"},
     "pandas": {"gan", "errors", "seeding", "params", "layout"},
     "sklearn": {"gan", "schema", "layout", "io"},

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -97,6 +98,22 @@ def test_a_table_of_given_cells_is_completed(model, real):
     assert completed.dtypes.equals(real.dtypes)
     pd.testing.assert_frame_equal(completed[["rich", "age"]], real[["rich", "age"]].head(30))
     assert len(run("sample", model, "--given", "part.csv", "-n", "30").stdout.splitlines()) == 31
+
+
+def test_a_folder_gets_parts_and_a_second_run_goes_on(model, real):
+    command = ("sample", model, "-n", "150000", "--part-rows", "65536", "--where", "rich=yes", "-o", "out/")
+    result = run(*command, "--seed", "1")
+    assert "Wrote 150,000 rows to out/." in result.stderr
+    parts = sorted(path.name for path in Path("out").iterdir())
+    assert parts == ["_synthgan.json", *(f"part-0000{k}.parquet" for k in range(3))]
+    rows = pd.read_parquet("out")
+    assert rows.dtypes.equals(real.dtypes)
+    assert (rows["rich"] == "yes").all()
+    before = Path("out/part-00001.parquet").read_bytes()
+    Path("out/part-00001.parquet").unlink()
+    assert "out/ has 2 parts already. Going on ..." in run(*command).stderr  # with the seed written there
+    assert Path("out/part-00001.parquet").read_bytes() == before
+    assert "'seed' differ" in run(*command, "--seed", "2", code=1).stderr
 
 
 def test_gaps_are_filled_and_counted(model, real):
@@ -220,6 +237,9 @@ def test_inspect_prints_no_control_characters(folder):
             "n_samples=5 and conditions with 300 rows",
         ),
         (["sample", "m.synthgan", "--given", "none.csv"], "There is no file 'none.csv'"),
+        (["sample", "m.synthgan", "-n", "5", "-o", "."], "holds other files"),
+        (["sample", "m.synthgan", "-n", "5", "-o", "out/", "--part-rows", "7"], "Use 65,536"),
+        (["sample", "m.synthgan", "-n", "5", "--part-rows", "65536"], "part_rows has no effect"),
         (["impute", "m.synthgan", "none.csv"], "There is no file 'none.csv'"),
         (["impute", "m.synthgan", "other.csv", "-o", "x.csv"], "X lacks 2 of 3 columns"),
         (["inspect", "real.csv"], "is not a synthgan model file"),
@@ -258,6 +278,7 @@ def test_a_failure_is_one_line_and_leaves_nothing_behind(model, folder, argument
         ["sample", "m.synthgan", "-n", "many"],
         ["sample", "m.synthgan", "-n", "1", "--n-passes", "2"],
         ["sample", "m.synthgan", "-n", "1", "--where", "rich=yes", "--given", "real.csv"],
+        ["sample", "m.synthgan", "--given", "real.csv", "-o", "out/"],
         ["impute"],
         ["impute", "m.synthgan"],
         ["evaluate", "--real", "real.csv"],
@@ -330,6 +351,36 @@ def test_an_interruption_exits_with_130_and_leaves_nothing(folder):
         assert child.wait(60) == 130
         assert child.stderr.read() == "Interrupted.\n"
     assert not (folder / "m.synthgan").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are delivered differently on Windows")
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_run_goes_on_and_ends_in_the_same_files(model, folder, blow):
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    command = ("sample", model, "-n", "2000000", "--part-rows", "65536", "--seed", "4", "-o")
+    with process(*command, "out", **heed) as child:
+        while not (folder / "out/part-00001.parquet").exists():
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.send_signal(blow)
+        assert child.wait(60) == (130 if blow == signal.SIGINT else -signal.SIGKILL)
+        if blow == signal.SIGINT:
+            assert "parts in out are complete. Run the same command again to go on." in child.stderr.read()
+            assert not list((folder / "out").glob(".*"))
+    made = {path.name: path.read_bytes() for path in (folder / "out").glob("part-*")}
+    assert 2 <= len(made) < 31
+    few = ("sample", model, "-n", str(65536 * (len(made) + 1)), "--part-rows", "65536", "--seed", "4", "-o")
+    run(*few, "new")
+    for name, content in made.items():
+        assert (folder / "new" / name).read_bytes() == content
+    text = (folder / "out/_synthgan.json").read_text()
+    (folder / "out/_synthgan.json").write_text(
+        text.replace("2000000", few[3])
+    )  # so that little is left to do
+    run(*few, "out")
+    assert not list((folder / "out").glob(".*"))
+    for path in (folder / "new").iterdir():
+        assert (folder / "out" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 # --- with the network ------------------------------------------------------------------

@@ -45,6 +45,12 @@ def test_a_stream_depends_on_its_seed_and_its_keys(seed, key, block):
     assert numbers != stream(seed + 1, key, block).random(3).tolist()
 
 
+@pytest.mark.parametrize("skip", [0, 1, 4, 7, 2048])
+def test_numbers_of_a_stream_can_be_left_out(skip):
+    whole = stream(3, "x").random(skip + 5)
+    assert stream(3, "x", skip=skip).random(5).tolist() == whole[skip:].tolist()
+
+
 def test_streams_leave_the_global_generators_alone():
     before = np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
     draw_seed(None)

@@ -26,8 +26,8 @@ from synthgan.transforms.numeric import NumericCodec
 
 __all__ = ["Draw", "Keeper", "bind", "determined"]
 
-Draw = Callable[[int, int, EncodedConditions | None], EncodedTable]
-"""Draws rows: ``draw(n_rows, seed, conditions)``."""
+Draw = Callable[[Any, int, EncodedConditions | None], EncodedTable]
+"""Draws rows: ``draw(rows, seed, conditions)``, where rows is a number or a range of whole blocks."""
 
 _Faults = list[tuple[Constraint, NDArray[np.bool_]]]  # for each rule the rows that break it
 
@@ -110,17 +110,23 @@ class Keeper:
         ]
         return cls(rules, conditions, codec)
 
-    def draw(self, n_rows: int, seed: int, draw: Draw, block_rows: int) -> pd.DataFrame:
-        """Draw rows, and draw those that break a rule again until none does.
+    @property
+    def spans_rows(self) -> bool:
+        """Whether all rows have to be drawn together: one of them may depend on any other."""
+        return self.conditions.n_rows is not None or any(isinstance(rule, Unique) for rule in self.rules)
 
-        The first k rows do not depend on how many there are: the j-th row to be replaced gets the j-th
-        new one that keeps the rules about single rows. Where conditions differ from row to row, each
-        is drawn again by itself. Where gaps are filled, rows whose given cells break a rule stay as they
-        are, and after all tries so do the others.
+    def draw(self, rows: range, seed: int, draw: Draw, block_rows: int) -> pd.DataFrame:
+        """Draw some rows of a sample, and draw those that break a rule again until none does.
+
+        They depend on the first one's number, and the first k of them not on how many there are: the j-th
+        row to be replaced gets the j-th new one that keeps the rules about single rows. Where conditions
+        differ from row to row, each is drawn again by itself. Where gaps are filled, rows whose given
+        cells break a rule stay as they are, and after all tries so do the others.
 
         Parameters
         ----------
-        n_rows : int >= 1
+        rows : range
+            Not empty; begins with a block.
         seed : int
         draw : Draw
         block_rows : int >= 1
@@ -132,23 +138,23 @@ class Keeper:
             If a rule cannot be kept: what is given breaks it, or it has been tried often enough.
         """
         encoded = None if self.conditions is NO_CONDITIONS else self.conditions.encode(self.codec)
-        table = draw(n_rows, seed, encoded)
+        table = draw(rows, seed, encoded)
         for attempt in count():
-            frame = self._decode(table, seed)
+            frame = self._decode(table, seed, rows.start)
             faults = self._faults(frame)
-            rows = np.flatnonzero(_any(faults, n_rows))
-            if len(rows) == 0:
+            bad = np.flatnonzero(_any(faults, len(rows)))
+            if len(bad) == 0:
                 break
             if attempt >= self._max_tries:
                 if self.conditions.fills_gaps:
                     break
                 _refuse(faults, attempt)
-            new_seed = _seed(seed, "again", attempt)
+            new_seed = _seed(seed, "again", rows.start, attempt)
             if encoded is not None and self.conditions.n_rows is not None:
-                new = self._draw_each(rows, new_seed, encoded, draw, block_rows)
+                new = self._draw_each(bad, new_seed, encoded, draw, block_rows)
             else:
-                new = self._draw_good(len(rows), new_seed, encoded, draw, block_rows)
-            table = table.put(rows, new)
+                new = self._draw_good(len(bad), new_seed, encoded, draw, block_rows)
+            table = table.put(bad, new)
         return frame
 
     def _draw_good(
@@ -185,9 +191,9 @@ class Keeper:
     def _max_tries(self) -> int:
         return max((rule.max_tries for rule in self.rules), default=MAX_TRIES)
 
-    def _decode(self, table: EncodedTable, seed: int) -> pd.DataFrame:
+    def _decode(self, table: EncodedTable, seed: int, first_row: int = 0) -> pd.DataFrame:
         """Decode rows and solve the sums."""
-        frame = self.codec.inverse_transform(table, seed, self.conditions)
+        frame = self.codec.inverse_transform(table, seed, self.conditions, first_row)
         fixed = {name for one in self.codec.maps_ for name in (one.key, *one.effects)}
         for rule in self.rules:
             if isinstance(rule, Sum):

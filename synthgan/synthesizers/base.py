@@ -10,7 +10,7 @@ subclass; ``sample`` takes codes from the subclass and decodes them, ``impute`` 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,11 +23,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthgan.constraints import Constraint
 from synthgan.constraints.keep import Draw, Keeper, bind, determined
-from synthgan.errors import ParameterError
+from synthgan.errors import ConditionError, ParameterError
 from synthgan.io import read_table
 from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter, check_parameters
-from synthgan.schema import Schema
+from synthgan.schema import Schema, joined
 from synthgan.seeding import RandomState, draw_seed, stream
 from synthgan.synthesizers.arrays import array_to_frame, is_array
 from synthgan.transforms import TableCodec
@@ -42,6 +42,8 @@ __all__ = ["BLOCK_ROWS", "CONSTRAINTS_RULE", "BaseSynthesizer", "State", "drawn_
 BLOCK_ROWS = 2048
 """Rows are drawn in blocks of this size, each from a random stream of its own. A block
 is always drawn whole, so that the first k rows of ``sample(n)`` equal ``sample(k)``."""
+
+_BATCH_CELLS = 2**21  # about 0.1 to 0.3 GB while codes become values
 
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 """Learned state as JSON-able facts and named arrays."""
@@ -163,7 +165,132 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
             return self.schema_.empty()
         conditions = self._chosen(conditions, seed, draw)
         keeper = Keeper.of(self.constraints_, conditions, self.codec_)
-        return keeper.draw(n_samples, seed, draw, BLOCK_ROWS)
+        if keeper.spans_rows:
+            return keeper.draw(range(n_samples), seed, draw, BLOCK_ROWS)
+        return joined(list(self._batches(keeper, range(n_samples), seed, draw)))
+
+    def _batches(self, keeper: Keeper, rows: range, seed: int, draw: Draw) -> Iterator[pd.DataFrame]:
+        """Draw rows batch by batch; the first one begins with a batch."""
+        for start in rows[:: self.batch_rows_]:
+            yield keeper.draw(range(start, min(start + self.batch_rows_, rows.stop)), seed, draw, BLOCK_ROWS)
+
+    @property
+    def batch_rows_(self) -> int:
+        """Rows of a batch of `sample_batches`, 2,048 to 65,536: fewer, the more columns the table has."""
+        n_blocks = _BATCH_CELLS // (BLOCK_ROWS * len(self.schema_))
+        return BLOCK_ROWS << min(max(n_blocks, 1), 32).bit_length() - 1
+
+    def sample_batches(
+        self,
+        n_samples: int,
+        *,
+        first_row: int = 0,
+        conditions: Mapping[Any, Any] | None = None,
+        random_state: RandomState = None,
+    ) -> Iterator[pd.DataFrame]:
+        """Draw synthetic rows batch by batch, for tables that are larger than the memory.
+
+        One below the other, the batches are ``sample(n_samples, random_state=...)`` without the rows
+        before `first_row`. Any batch can be drawn by itself, also by another process: it depends on the
+        seed and on where it begins.
+
+        Parameters
+        ----------
+        n_samples : int >= 0
+            Number of rows of the whole sample.
+        first_row : int, default 0
+            Where to begin: a multiple of `batch_rows_`, at most `n_samples`.
+        conditions : dict, optional
+            What every row must meet, as in `sample`.
+        random_state : int, numpy generator or None
+            As in `sample`.
+
+        Yields
+        ------
+        DataFrame of `batch_rows_` rows, the last one of fewer
+            As `sample` returns them; a single empty one if there are no rows to draw.
+
+        Raises
+        ------
+        ConditionError
+            As in `sample`. Or if one of the rules is `Unique`, which holds among all rows of a sample.
+        ParameterError
+            If `n_samples` or `first_row` is out of its range.
+
+        Examples
+        --------
+        >>> for rows in model.sample_batches(10**9, random_state=0):    # doctest: +SKIP
+        ...     load_into_database(rows)
+        """
+        check_is_fitted(self)
+        owner = type(self).__name__
+        check_parameters(owner, self.get_params(deep=False), self._parameter_rules)
+        check_parameter(f"{owner}.sample_batches", "n_samples", n_samples, (Interval(int, 0),))
+        check_parameter(f"{owner}.sample_batches", "first_row", first_row, (Interval(int, 0, n_samples),))
+        if first_row % self.batch_rows_:
+            raise ParameterError(f"first_row must be a multiple of {self.batch_rows_:,}. Got {first_row:,}.")
+        if isinstance(conditions, pd.DataFrame):
+            raise ParameterError(
+                "conditions must be a dict. Got a DataFrame, which sample completes at once."
+            )
+        seed = draw_seed(random_state)
+        settled = self._chosen(self._read_conditions(conditions), seed, self._draw)
+        keeper = Keeper.of(self.constraints_, settled, self.codec_)
+        if keeper.spans_rows:
+            raise ConditionError(
+                "Rows cannot be drawn batch by batch where a rule holds among all rows of a sample, as "
+                "Unique does. Call sample, or fit without the rule."
+            )
+        if first_row == n_samples:
+            return iter([self.schema_.empty()])
+        return self._batches(keeper, range(first_row, int(n_samples)), seed, self._draw)
+
+    def sample_to(
+        self,
+        path: str | Path,
+        n_samples: int,
+        *,
+        conditions: Mapping[Any, Any] | None = None,
+        random_state: RandomState = None,
+        part_rows: int | None = None,
+        progress: bool = False,
+    ) -> None:
+        """Write synthetic rows to a file or a folder; the memory needed does not grow with their number.
+
+        A folder gets the Parquet files ``part-00000.parquet``, ``part-00001.parquet``, ..., each written in
+        one step, and ``_synthgan.json``, which says what they are parts of. A run that was stopped goes on
+        when it is started again, and ends in the same files: complete parts stay as they are. More rows
+        can be added in the same way.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that ends in .csv, .csv.gz, .parquet, .feather or .arrow, ``"-"`` for CSV on standard
+            output, or a folder: one that exists, or a name without extension.
+        n_samples : int >= 0
+            Number of rows, which are those of ``sample(n_samples, random_state=...)``.
+        conditions : dict, optional
+            What every row must meet, as in `sample`.
+        random_state : int, numpy generator or None
+            As in `sample`. None goes on with the seed that is written in the folder, if there is one.
+        part_rows : int, optional
+            Rows of a part, a multiple of `batch_rows_`; by default 1,048,576. Of no use for a file.
+        progress : bool, default False
+            Whether to show a bar on standard error.
+
+        Raises
+        ------
+        ConditionError
+            As in `sample`. With a `Unique` rule among all rows of a folder: a file is then drawn in memory.
+        DataError
+            If the folder holds something else, or parts of another model, seed or conditions.
+        ParameterError
+            If a parameter is out of its range.
+        """
+        from synthgan.synthesizers.parts import write_sample
+
+        check_is_fitted(self)
+        write_sample(self, path, n_samples, conditions, random_state, part_rows, progress)
 
     def _chosen(self, conditions: Conditions, seed: int, draw: Draw) -> Conditions:
         """Pass conditions on determined columns on; draw what determines them where several values fit."""
@@ -353,8 +480,8 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         """Learn from codes; sets ``name_`` attributes, and those only when all went well."""
 
     @abstractmethod
-    def _draw(self, n_samples: int, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
-        """Draw `n_samples` encoded rows that meet the conditions, in blocks; see `drawn_in_blocks`."""
+    def _draw(self, rows: Any, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
+        """Draw encoded rows that meet the conditions by `drawn_in_blocks`, which says what `rows` may be."""
 
     @abstractmethod
     def _log_likelihood(self, table: EncodedTable, known: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -378,7 +505,7 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
 def drawn_in_blocks(
     draw: Callable[[int, np.random.Generator, EncodedConditions | None], EncodedTable],
-    n_samples: int,
+    rows: int | range,
     seed: int,
     conditions: EncodedConditions | None = None,
 ) -> EncodedTable:
@@ -388,18 +515,20 @@ def drawn_in_blocks(
     ----------
     draw : callable (int, numpy Generator, EncodedConditions or None) -> EncodedTable
         Draws one block.
-    n_samples : int >= 1
-        Rows wanted; the last block is drawn whole and cut.
+    rows : int >= 1 or range
+        How many rows are wanted, or which: not none, from the first one of a block on. The last
+        block is drawn whole and cut.
     seed : int
         Block i uses the stream ``(seed, "sample", i)``.
     conditions : EncodedConditions, optional
         Those that differ from row to row are cut into blocks, and the last one is filled up.
     """
+    rows = rows if isinstance(rows, range) else range(rows)
     blocks = []
-    for block, start in enumerate(range(0, n_samples, BLOCK_ROWS)):
+    for start in rows[::BLOCK_ROWS]:
         part = None if conditions is None else conditions.rows(np.arange(start, start + BLOCK_ROWS))
-        blocks.append(draw(BLOCK_ROWS, stream(seed, "sample", block), part))
+        blocks.append(draw(BLOCK_ROWS, stream(seed, "sample", start // BLOCK_ROWS), part))
     return EncodedTable(
-        np.concatenate([block.codes for block in blocks])[:n_samples],
-        np.concatenate([block.alphas for block in blocks])[:n_samples],
+        np.concatenate([block.codes for block in blocks])[: len(rows)],
+        np.concatenate([block.alphas for block in blocks])[: len(rows)],
     )

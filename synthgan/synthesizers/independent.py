@@ -83,8 +83,8 @@ class IndependentSynthesizer(BaseSynthesizer):
         self.frequencies_ = [frequencies for frequencies, _ in learned]
         self.cells_ = [cells for _, cells in learned]
 
-    def _draw(self, n_samples: int, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
-        return drawn_in_blocks(self._draw_block, n_samples, seed, conditions)
+    def _draw(self, rows: Any, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
+        return drawn_in_blocks(self._draw_block, rows, seed, conditions)
 
     def _draw_block(
         self, n_samples: int, rng: np.random.Generator, conditions: EncodedConditions | None

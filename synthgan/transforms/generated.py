@@ -52,7 +52,7 @@ class ConstantCodec:
 class IdentifierCodec:
     """Make fresh identifiers that look like those of the column.
 
-    The one of row i does not depend on the number of rows. Integers and numbered text
+    The one of row i does not depend on the rows around it. Integers and numbered text
     go on after the largest one seen; integers that number the rows begin again at the
     smallest; UUIDs are drawn.
 
@@ -112,17 +112,22 @@ class IdentifierCodec:
         new = ~pd.Series(fresh).isin(pd.Series(kept, dtype=self.column.dtype)).to_numpy(dtype=bool)
         return fresh[np.flatnonzero(new)[:n_rows]]
 
-    def generate(self, n_rows: int, seed: int, missing: bool = True) -> Array:
-        """Make `n_rows` identifiers; with `missing`, some are missing, as often as when fitted."""
+    def generate(self, n_rows: int, seed: int, missing: bool = True, first_row: int = 0) -> Array:
+        """Make the identifiers of `n_rows` rows from `first_row` on.
+
+        With `missing`, some are missing, as often as when fitted.
+        """
         absent = np.zeros(n_rows, dtype=bool)
         if missing and self.missing_rate_ > 0:
-            absent = stream(seed, "missing", self.index).random(n_rows) < self.missing_rate_
+            rng = stream(seed, "missing", self.index, skip=first_row)
+            absent = rng.random(n_rows) < self.missing_rate_
         if self.style_ == "integer":
-            return from_numbers(self._numbers(n_rows), absent, self.column.dtype)
+            return from_numbers(self._numbers(first_row, n_rows), absent, self.column.dtype)
         if self.style_ == "uuid":
-            texts = _uuids(stream(seed, "identifier", self.index), n_rows)
+            texts = _uuids(stream(seed, "identifier", self.index, skip=2 * first_row), n_rows)
         else:
-            texts = [f"{self.prefix_}{self.start_ + i:0{self.width_}d}" for i in range(n_rows)]
+            first = self.start_ + first_row
+            texts = [f"{self.prefix_}{i:0{self.width_}d}" for i in range(first, first + n_rows)]
         levels = levels_array(texts, self.column.dtype)
         return (
             take(levels, np.where(absent, -1, np.arange(n_rows)), self.column.missing)
@@ -130,15 +135,16 @@ class IdentifierCodec:
             else levels
         )
 
-    def _numbers(self, n_rows: int) -> NDArray[Any]:
+    def _numbers(self, first_row: int, n_rows: int) -> NDArray[Any]:
         """Count from the start, and go on at the lowest integer of the dtype where its range ends."""
         plain = getattr(self.column.dtype, "numpy_dtype", self.column.dtype)
         info = np.iinfo(plain)
         wide = np.uint64 if info.kind == "u" else np.int64
-        if self.start_ + n_rows - 1 <= info.max:
-            return np.arange(n_rows).astype(wide) + wide(self.start_)
+        first = self.start_ + first_row
+        if first + n_rows - 1 <= info.max:
+            return np.arange(n_rows).astype(wide) + wide(first)
         width = info.max - info.min + 1
-        return np.array([info.min + (self.start_ - info.min + i) % width for i in range(n_rows)], dtype=wide)
+        return np.array([info.min + (first - info.min + i) % width for i in range(n_rows)], dtype=wide)
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the fitted codec in JSON."""
@@ -152,7 +158,7 @@ class IdentifierCodec:
 
     @classmethod
     def from_dict(cls, column: Column, data: dict[str, Any], index: int = 0) -> IdentifierCodec:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote; ValueError if no identifiers can be made of it."""
         codec = cls(column, index)
         codec.style_, codec.start_ = str(data["style"]), int(scalar_from_json(data["start"]))
         codec.prefix_, codec.width_ = str(data["prefix"]), int(data["width"])

@@ -239,7 +239,11 @@ class TableCodec:
             rows, own = rows[~same], own[~same]
 
     def inverse_transform(
-        self, encoded: EncodedTable, seed: int = 0, conditions: Conditions = NO_CONDITIONS
+        self,
+        encoded: EncodedTable,
+        seed: int = 0,
+        conditions: Conditions = NO_CONDITIONS,
+        first_row: int = 0,
     ) -> pd.DataFrame:
         """Decode to a table with exactly the columns and dtypes of the schema.
 
@@ -253,6 +257,8 @@ class TableCodec:
             Source of the identifiers.
         conditions : Conditions, optional
             Met exactly if the codes are those that `Conditions.encode` permits.
+        first_row : int
+            Where in a longer table the rows stand, which numbers the identifiers.
         """
         n_rows = len(encoded)
         plain: dict[Hashable, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
@@ -274,7 +280,7 @@ class TableCodec:
             if isinstance(codec, ConstantCodec):
                 decoded[column.name] = conditions.paste(column.name, codec.generate(n_rows))
             elif isinstance(codec, IdentifierCodec):
-                decoded[column.name] = self._identifiers(codec, n_rows, seed, conditions)
+                decoded[column.name] = self._identifiers(codec, n_rows, seed, conditions, first_row)
         return table([decoded[name] for name in self.schema.names], self.schema.names, n_rows)
 
     def _look_up(
@@ -299,11 +305,13 @@ class TableCodec:
                 found[name] = conditions.paste(name, as_array(codec, values[entry]))
         return found
 
-    def _identifiers(self, codec: IdentifierCodec, n_rows: int, seed: int, conditions: Conditions) -> Array:
+    def _identifiers(
+        self, codec: IdentifierCodec, n_rows: int, seed: int, conditions: Conditions, first_row: int
+    ) -> Array:
         """Make identifiers, or those that are to be filled in between others."""
         name = codec.column.name
         if name not in conditions.pasted:
-            return codec.generate(n_rows, seed)
+            return codec.generate(n_rows, seed, first_row=first_row)
         _, kept = conditions.pasted[name]
         return conditions.paste(name, codec.generate_beside(kept, n_rows, seed))
 

@@ -181,11 +181,23 @@ def test_a_saved_model_keeps_its_rules(model, tmp_path):
         again.sample(1, conditions={"low": 90, "high": 10})
 
 
+def test_a_batch_that_is_drawn_by_itself_keeps_the_rules_with_the_same_rows(real):
+    model = IndependentSynthesizer(constraints=RULES, random_state=0).fit(real)
+    size = model.batch_rows_
+    whole = model.sample(size + 3000, random_state=5)
+    assert_kept(model, whole)
+    (last,) = model.sample_batches(size + 3000, first_row=size, random_state=5)
+    pd.testing.assert_frame_equal(last, whole.tail(3000).reset_index(drop=True))
+    pd.testing.assert_frame_equal(model.sample(size + 100, random_state=5), whole.head(size + 100))
+
+
 def test_rows_may_be_unique(real):
     model = IndependentSynthesizer(constraints=[Unique(["low", "city"])], random_state=0).fit(real)
     rows = model.sample(400, random_state=0)
     assert not rows.duplicated(["low", "city"]).any()
     pd.testing.assert_frame_equal(model.sample(150, random_state=0), rows.head(150))
+    with pytest.raises(ConditionError, match="as Unique does"):
+        model.sample_batches(400)
     few = IndependentSynthesizer(constraints=[Unique(["city"], max_tries=5)], random_state=0).fit(real)
     assert sorted(few.sample(6, random_state=0)["city"]) == sorted(real["city"].cat.categories)
     with pytest.raises(ConditionError, match="Ask for fewer rows"):

@@ -447,6 +447,38 @@ def test_conditional_rows_are_reproducible_and_do_not_depend_on_how_many(fitted)
     assert len(fitted.sample(conditions=conditions)) == 1
 
 
+def test_batches_are_the_rows_of_a_sample_wherever_they_begin(fitted):
+    size = fitted.batch_rows_
+    assert size == 2**16  # of 15 columns
+    for conditions in (None, {"level": "hi", "float": (-0.5, None)}):
+        options = {"conditions": conditions, "random_state": 3}
+        whole = fitted.sample(size + 60, **options)
+        first, last = fitted.sample_batches(size + 60, **options)
+        assert_same_schema(first, whole)
+        pd.testing.assert_frame_equal(first, whole.head(size))
+        pd.testing.assert_frame_equal(last, whole.tail(60).reset_index(drop=True))
+        (alone,) = fitted.sample_batches(size + 60, first_row=size, **options)
+        pd.testing.assert_frame_equal(alone, last)
+    assert whole["id"].is_unique
+
+
+def test_batches_that_cannot_be_drawn_are_refused_at_once(unfitted, fitted, real):
+    (none,) = fitted.sample_batches(0)
+    assert_same_schema(none, real.head(0))
+    for options, words in [
+        ({"n_samples": -1}, "'n_samples' parameter"),
+        ({"n_samples": 9, "first_row": 10}, "'first_row' parameter"),
+        ({"n_samples": 9, "first_row": 5}, "multiple of 65,536"),
+        ({"n_samples": 9, "conditions": real[["level"]]}, "must be a dict"),
+    ]:
+        with pytest.raises(ParameterError, match=words):
+            fitted.sample_batches(**options)
+    with pytest.raises(ConditionError, match="no category"):
+        fitted.sample_batches(9, conditions={"level": "?"})
+    with pytest.raises(NotFittedError):
+        clone(unfitted).sample_batches(9)
+
+
 def test_a_partial_frame_is_completed_row_by_row(fitted, real):
     part = real[["boolean", "float", "text", "int8", "when", "level", "arrow", "same"]].sample(
         frac=1, random_state=0

@@ -85,6 +85,8 @@ def test_first_rows_do_not_depend_on_the_number(values):
     codec = fitted(values)
     long, short = (pd.Series(codec.generate(n, 4)) for n in (100, 30))
     pd.testing.assert_series_equal(long[:30], short)
+    late = pd.Series(codec.generate(30, 4, first_row=51))
+    pd.testing.assert_series_equal(long[51:81].reset_index(drop=True), late)
 
 
 @pytest.mark.parametrize("values", [[5, 2**63 - 2], ["a1", None]], ids=["int", "text"])
