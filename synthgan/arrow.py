@@ -166,7 +166,7 @@ def from_arrow(data: pa.Table, source: str) -> pd.DataFrame:
     check_names(data.column_names, source)
     try:
         frame = _to_pandas(data)
-        for position, column in enumerate(data.columns):
+        for position, column in enumerate(data.columns[: frame.shape[1]]):  # an index stands after them
             dtype = _NULLABLE.get(column.type)
             if dtype is not None and column.null_count and frame.dtypes.iloc[position].kind in "fO":
                 frame.isetitem(position, column.to_pandas(types_mapper=_NULLABLE.get).array)
@@ -189,6 +189,8 @@ def _to_pandas(data: pa.Table) -> pd.DataFrame:
         frame: pd.DataFrame = data.to_pandas(date_as_object=False)
     except TypeError:  # it writes some dtypes that it does not read: lists, dictionaries
         frame = data.to_pandas(date_as_object=False, ignore_metadata=True)
+    if frame.columns.hasnans:  # it reads the name None as NaN
+        frame.columns = pd.Index(data.column_names[: frame.shape[1]])
     return frame
 
 

@@ -279,7 +279,7 @@ def check_column_names(frame: pd.DataFrame) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"Column names must differ. Found more than once: {listing(twice)}. Rename them.")
-    odd = [name for name in names if not is_supported(name)]
+    odd = [name for name in names if not is_supported(name) or name is pd.NA or name != name]  # NaN, NaT
     if odd:
         raise DataError(f"Column names must be text, numbers or dates. Rename: {listing(odd)}.")
 

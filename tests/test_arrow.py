@@ -127,3 +127,13 @@ def test_types_that_pandas_writes_but_does_not_read_come_back_as_something_it_kn
     back = from_arrow(pa.Table.from_pandas(frame), "it")
     assert back["word"].dtype == "category"
     assert back["list"].iloc[0].tolist() == [1]
+
+
+def test_tables_that_pandas_has_written_keep_their_names_and_gaps():
+    frame = pd.DataFrame({"a": [1, 2], "b": pd.array([1, None], dtype="Int64")}, index=["x", "y"])
+    frame.columns = pd.Index(["a", None], dtype=object)
+    with pytest.warns(UserWarning, match="mixed type"):
+        written = pa.Table.from_pandas(frame)
+    back = from_arrow(written, "it")
+    assert back.columns.tolist() == ["a", "None"]
+    assert back["None"].dtype == "Int64"

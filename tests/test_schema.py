@@ -109,8 +109,11 @@ class TestRefusals:
             (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"]), "must differ. Found more than once: 'a'"),
             (pd.DataFrame({("a", "b"): [1]}), "MultiIndex; flatten"),
             (pd.DataFrame([[1]], columns=pd.Index([object], dtype=object)), "must be text, numbers or dates"),
+            (pd.DataFrame([[1, 2]], columns=["a", np.nan]), "must be text, numbers or dates. Rename: nan"),
+            (pd.DataFrame([[1]], columns=pd.Index([pd.NA], dtype=object)), "Rename: <NA>"),
+            (pd.DataFrame([[1]], columns=pd.Index(["\ud83e"], dtype=object)), "Rename: "),
         ],
-        ids=range(6),
+        ids=range(9),
     )
     def test_tables_without_a_shape(self, frame, message):
         with pytest.raises(DataError, match=message):

@@ -5,6 +5,9 @@ it *and* the rows that could have broken it are so many that, were it no rule, a
 show no exception with a chance of at most `ALPHA` over all candidates of the kind together
 (Bonferroni). For n candidates that takes ``ln(n / ALPHA)`` expected exceptions, `_needed`.
 
+A dependency that would tell what goes with a value of fewer than `MIN_ROWS` rows is left alone, since a
+rule is stored with the values that it relates. Rules that are given may tell it.
+
 What counts as a row that could have broken it:
 
 * functional dependency, sum: a row would break a false rule with a chance of at least `MIN_EXCEPTIONS`.
@@ -45,7 +48,7 @@ from synthgan.errors import DataError
 from synthgan.schema import Schema
 from synthgan.transforms.modes import ALL_ATOMS
 
-__all__ = ["ALPHA", "MIN_EXCEPTIONS", "detect"]
+__all__ = ["ALPHA", "MIN_EXCEPTIONS", "MIN_ROWS", "detect"]
 
 ALPHA = 1e-3
 """Chance of accepting any false rule of one kind."""
@@ -53,10 +56,15 @@ ALPHA = 1e-3
 MIN_EXCEPTIONS = 0.02
 """A dependency or sum that a smaller share of the rows would break is taken for a rule."""
 
+MIN_ROWS = 3
+"""Values go together in at least so many rows wherever a found rule says which do: the rule is kept in
+model files, which tell nobody what goes with a value that one or two rows have."""
+
 MAX_LEVELS = 1000  # of a determinant that is no number
 MAX_COLUMNS = 300  # columns of one kind that are compared
 _MAX_COMBINED, _MIN_COMBINED = 50, 10  # levels of a column, cells of each sort in fixed combinations
 _SPREAD, _MIN_STEPS = 0.05, 100
+_LARGEST = 1e307
 _FIRST_ROWS = 500  # most candidates fail here
 
 
@@ -146,9 +154,9 @@ class _Levels:
 
     @property
     def can_determine(self) -> bool:
-        """Whether the levels repeat, and a number that is drawn is sure to be one of them."""
+        """Whether the levels repeat, each of them, and a number that is drawn is sure to be one of them."""
         limit = ALL_ATOMS if self.is_number else MAX_LEVELS
-        return self.n_levels <= min(limit, len(self.codes) // 3)
+        return self.n_levels <= limit and int(self.counts.min()) >= MIN_ROWS
 
 
 def _dependencies(columns: list[_Levels]) -> list[FunctionalDependency]:
@@ -202,6 +210,8 @@ class _Numbers:
         for row, name in zip(values, names, strict=True):
             numbers, missing = in_one_unit(table[name])
             row[~missing] = numbers[~missing]
+        if np.nanmax(np.abs(values), initial=0) > _LARGEST:
+            values *= 0.125  # sums and differences stay finite, and as true as they were
         return cls(names, [kinds[name] for name in names], values)
 
     def usual(self, k: int) -> NDArray[np.bool_]:

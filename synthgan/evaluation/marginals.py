@@ -330,9 +330,9 @@ def _range_shares(
     if not synthetic.any():
         return 0.0, adherence
     least, greatest = np.flatnonzero(synthetic)[[0, -1]]
-    if low == high:
-        return float(least <= low <= greatest), adherence
     ends = _scaled(values[[low, high, max(low, least), min(high, greatest)]])
+    if ends[0] == ends[1]:  # one value, or integers that are equal as floats
+        return float(ends[2] <= ends[3]), adherence
     return max(0.0, float((ends[3] - ends[2]) / (ends[1] - ends[0]))), adherence
 
 

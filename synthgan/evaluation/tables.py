@@ -159,7 +159,8 @@ def code_tables(
     names = tuple(name for name in real.columns if found[name] != "identifier")
     if not names:
         raise DataError(
-            "Every column of real is an identifier and nothing is left to compare. Declare other kinds."
+            f"Every column of real is an identifier and nothing is left to compare: {listing(real.columns)}. "
+            "Declare other kinds."
         )
     coded = {}
     for name in names:

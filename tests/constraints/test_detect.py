@@ -167,3 +167,12 @@ def test_any_table_is_searched_and_keeps_what_is_found(frame):
 @pytest.mark.parametrize("n_rows", [1, 2])
 def test_tiny_tables_have_no_constraints(n_rows):
     assert detect(ruled_table(0).head(n_rows)) == []
+
+
+def test_numbers_at_the_ends_of_floats_obey_the_same_rules():
+    rng = np.random.default_rng(0)
+    low, step = rng.random(600), rng.integers(0, 40, 600) / 64
+    real = pd.DataFrame({"low": low, "high": low + step})
+    rules = detect(real)
+    assert rules == [Inequality("low", "high")]
+    assert detect(real * 2.0**1023) == rules

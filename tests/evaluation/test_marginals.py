@@ -154,6 +154,11 @@ class TestCoverage:
         ]
         assert found == [1.0, 0.0]
 
+    def test_integers_that_are_equal_as_floats_count_as_one_value(self):
+        large = np.iinfo(np.int64).max - np.arange(3)
+        found = column_errors(*coded({"a": large}, {"a": large[1:]}, a="numerical"))["coverage"].item()
+        assert found == 1.0
+
     def test_categories_by_hand(self):
         # x and z of x y z occur; 3 of the 4 cells that hold something hold a real category
         real, synthetic = {"c": ["x", "x", "y", "z", "z"]}, {"c": ["x", "x", "z", "new", None]}

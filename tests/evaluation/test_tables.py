@@ -80,7 +80,7 @@ GOOD = pd.DataFrame({"age": [30, 20], "income": ["low", "high"]})
         (
             pd.DataFrame({"key": [f"k{i}" for i in range(99)]}),
             pd.DataFrame({"key": ["k"]}),
-            "Every column of real is an identifier",
+            "Every column of real is an identifier and nothing is left to compare: 'key'",
         ),
     ],
 )
