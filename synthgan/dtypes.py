@@ -179,7 +179,8 @@ def dtype_from_json(data: Any) -> Dtype:
                 return pd.PeriodDtype(data["period"])
             case "category":
                 levels = levels_array(data["values"], dtype_from_json(data["category"]))
-                return pd.CategoricalDtype(pd.Index(levels, copy=False), ordered=bool(data["ordered"]))
+                categories = pd.Index(levels, dtype=levels.dtype)  # or objects that are text become str
+                return pd.CategoricalDtype(categories, ordered=bool(data["ordered"]))
             case "arrow":
                 return pd.ArrowDtype(_arrow_from_json(data))
     raise DataError("A dtype in the schema is malformed or unknown to this version.")
@@ -251,7 +252,7 @@ def take(levels: Array, codes: NDArray[np.integer[Any]], missing: object) -> Arr
         return result
     if (codes >= 0).all():
         return levels.take(codes)
-    filled: Array = pd.api.extensions.take(levels, codes, allow_fill=True)
+    filled: Array = levels.take(codes, allow_fill=True)
     return filled
 
 

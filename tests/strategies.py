@@ -120,7 +120,7 @@ def datetimes(draw, n_rows):
     unit, zone = draw(st.sampled_from(UNITS)), draw(st.sampled_from([None, *ZONES]))
     style = draw(st.sampled_from(["numpy", "arrow", "date32"]))
     low, high = (dt.datetime(1690, 1, 1), dt.datetime(2250, 1, 1))
-    if unit != "ns":
+    if unit != "ns" and (zone is None or pd.__version__ >= "3"):  # pandas 2 dies of old times in a zone
         low, high = dt.datetime(2, 1, 1), dt.datetime(9990, 1, 1)
     near = st.integers(0, 10**6).map(lambda s: dt.datetime(2020, 1, 1) + dt.timedelta(seconds=s))
     values = _values(draw, draw(st.sampled_from([st.datetimes(low, high), near])), n_rows, [None])

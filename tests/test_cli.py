@@ -1,3 +1,4 @@
+import inspect
 import json
 import os
 import signal
@@ -39,8 +40,12 @@ def model(folder):
     return "m.synthgan"
 
 
+# Since click 8.2 the two outputs are kept apart anyway.
+SEPARATE = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+
+
 def run(*arguments, code=0, **options):
-    result = CliRunner().invoke(main, list(arguments), **options)
+    result = CliRunner(**SEPARATE).invoke(main, list(arguments), **options)
     assert result.exit_code == code, result.output
     assert "Traceback" not in result.output
     return result

@@ -26,7 +26,7 @@ def real():
             "grade": pd.Categorical(["lo", "hi"] * (n // 2), ["lo", "mid", "hi"], ordered=True),
             "day": pd.Series(days).dt.tz_localize("Europe/Berlin"),
             "date": pd.Series(days.date).astype(pd.ArrowDtype(pa.date32())),
-            "id": [f"k{i}" for i in range(n)],
+            "id": pd.array([f"k{i}" for i in range(n)], dtype="string"),
             "same": 5,
         }
     )
