@@ -19,7 +19,7 @@ ODD = {
     "decimals": pd.Series([Decimal("1.10"), None], dtype=object),
     "text of Python": pd.Series(["a", None], dtype="string[python]"),
     "text of Arrow": pd.Series(["a", None], dtype=pd.ArrowDtype(pa.string())),
-    "whole seconds": pd.Series(pd.to_datetime(["1500-01-01", None])).astype("M8[s]"),
+    "whole seconds": pd.Series(np.array(["1500-01-01", "NaT"], dtype="M8[s]")),
     "whole seconds in a zone": pd.Series(pd.to_datetime(["2024-07-01"]))
     .astype("M8[s]")
     .dt.tz_localize("Asia/Tokyo"),
