@@ -99,6 +99,18 @@ class Layout:
     def __len__(self) -> int:
         return len(self.spans)
 
+    def every_code(self) -> EncodedTable:
+        """Return a table in which each code stands with the least, the middle and the highest alpha.
+
+        >>> layout = Layout.of([Span("sex", np.full(2, ATOM, np.int32), np.full(2, np.nan, np.float32))])
+        >>> layout.every_code().codes[:, 0].tolist()
+        [0, 1, 0, 1, 0, 1]
+        """
+        n_codes = np.array([span.n_codes for span in self.spans], dtype=np.int32)
+        codes = np.minimum(np.arange(n_codes.max(initial=1), dtype=np.int32)[:, None], n_codes - 1)
+        alphas = np.repeat([-1.0, 0.0, 1.0], len(codes))[:, None]
+        return EncodedTable(np.tile(codes, (3, 1)), np.broadcast_to(alphas, (len(alphas), len(self))))
+
 
 @dataclass(frozen=True, eq=False)
 class EncodedTable:

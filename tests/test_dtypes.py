@@ -33,6 +33,11 @@ def test_dtypes_come_back_from_json(series):
         assert back.ordered == series.dtype.ordered
 
 
+def test_categories_that_are_text_objects_stay_objects():
+    dtype = pd.CategoricalDtype(pd.Index(["a", "b"], dtype=object))
+    assert dtype_from_json(dtype_to_json(dtype)).categories.dtype == np.dtype(object)
+
+
 @pytest.mark.parametrize(
     "name", ["period[M]", "period[2W-SUN]", "interval[int64, both]", "interval[M8[ns], left]"]
 )

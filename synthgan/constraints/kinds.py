@@ -30,8 +30,9 @@ from synthgan.dtypes import (
     to_numbers,
 )
 from synthgan.errors import DataError, ParameterError, listing, suggestion
+from synthgan.params import Interval, check_parameter
 from synthgan.scalars import scalar_from_json, scalar_to_json
-from synthgan.transforms.grid import find_decimals
+from synthgan.transforms.grid import MAX_DECIMALS, find_decimals
 
 __all__ = [
     "Constraint",
@@ -46,6 +47,8 @@ __all__ = [
 
 MAX_TRIES = 100
 """How often rows that break a rule are drawn again."""
+
+_TRIES = (Interval(int, 1, 10_000),)
 
 _TOO_LARGE = 2**62
 
@@ -324,7 +327,8 @@ class Sum(Constraint):
         """Read what `to_dict` wrote."""
         total, *terms = (scalar_from_json(name) for name in data["columns"])
         offset = None if data["offset"] is None else int(scalar_from_json(data["offset"]))
-        return cls(total, tuple(terms), offset, int(data["decimals"]))
+        check_parameter("Sum", "decimals", data["decimals"], (Interval(int, 0, MAX_DECIMALS),))
+        return cls(total, tuple(terms), offset, data["decimals"])
 
 
 @dataclass(frozen=True)
@@ -390,7 +394,7 @@ class Unique(Constraint):
     Parameters
     ----------
     names : sequence of hashable
-    max_tries : int >= 1, default 100
+    max_tries : int in [1, 10000], default 100
         How often rows that repeat an earlier one are drawn again.
 
     Examples
@@ -406,6 +410,7 @@ class Unique(Constraint):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", _names(self, self.names, 1))
+        check_parameter("Unique", "max_tries", self.max_tries, _TRIES)
 
     @property
     def columns(self) -> tuple[Hashable, ...]:
@@ -425,7 +430,7 @@ class Unique(Constraint):
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
-        return cls(tuple(scalar_from_json(name) for name in data["columns"]), int(data["max_tries"]))
+        return cls(tuple(scalar_from_json(name) for name in data["columns"]), data["max_tries"])
 
 
 @dataclass(frozen=True)
@@ -436,7 +441,7 @@ class Predicate(Constraint):
     ----------
     function : callable (DataFrame) -> bool array of shape (n_rows,)
         Takes rows with the columns and dtypes of the table; True where the rule holds.
-    max_tries : int >= 1, default 100
+    max_tries : int in [1, 10000], default 100
         How often rows that break it are drawn again.
 
     Examples
@@ -449,6 +454,9 @@ class Predicate(Constraint):
     max_tries: int = MAX_TRIES
 
     rule = "predicate"
+
+    def __post_init__(self) -> None:
+        check_parameter("Predicate", "max_tries", self.max_tries, _TRIES)
 
     @property
     def columns(self) -> tuple[Hashable, ...]:

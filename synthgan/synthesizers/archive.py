@@ -11,9 +11,17 @@ A ``.synthgan`` file is an uncompressed zip archive with a closed list of entrie
     weights.safetensors   all learned arrays
 
 It holds JSON and numbers only. Reading one runs no code from it: no pickle, no type or
-module named by the file, and every size, hash and number is checked first. Equal models
-give equal bytes, so that the hash of the file identifies the model. `read_manifest` needs
-neither torch nor pandas.
+module named by the file; every size, hash and number is checked first, and what has been read is
+tried out: each code is decoded and each rule judged once. Equal models give equal bytes, so that the
+hash of the file identifies the model. `read_manifest` needs neither torch nor pandas.
+
+Of the real table a file holds, one column at a time: names, dtypes and the number of rows; categories,
+also rare ones; numbers of at least 1 % of the rows, or all of a column of few different ones; quantiles
+between numbers, the lowest and the highest number, and values of 10 rows and more that stand out; the
+value of a constant column; and what identifiers have in common, with the number after the largest.
+Of several columns together it holds what rules say: which values of columns go together, each in at least
+`synthgan.constraints.detect.MIN_ROWS` rows where the rule was found, in any number where it was given;
+and networks, whose weights may remember more than anyone can list.
 """
 
 from __future__ import annotations
@@ -21,13 +29,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import stat
+import struct
 import zipfile
 from collections.abc import Mapping
 from contextlib import contextmanager
 from importlib import import_module, metadata
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +48,7 @@ from synthgan.errors import DataError, ModelFileError, SynthganError, listing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from synthgan.schema import Schema
     from synthgan.synthesizers.base import BaseSynthesizer
 
 __all__ = ["ESTIMATORS", "FORMAT_VERSION", "load", "read_manifest", "save_model"]
@@ -52,17 +63,21 @@ ESTIMATORS = {
 """What a file may name as its estimator, and the module and class that this stands for."""
 
 _MIB = 2**20
-_CAPS = {  # the most bytes that an entry may have
+_CAPS = {  # the most bytes that an entry may have; less than 2 GiB together, beyond which zip differs
     "manifest.json": 4 * _MIB,
     "schema.json": 64 * _MIB,
     "constraints.json": 64 * _MIB,
     "transform.json": 512 * _MIB,
     "state.json": 64 * _MIB,
     "history.json": 64 * _MIB,
-    "weights.safetensors": 4095 * _MIB,
+    "weights.safetensors": 1024 * _MIB,
 }
 _OPTIONAL = {"history.json"}
 _MAX_DEPTH = 64
+_MAX_HEADER = 16 * _MIB  # names, types and shapes of the weights
+_END = struct.Struct("<4s4H2LH")  # the record with which a zip archive ends
+_LOCATOR = b"PK\x06\x07"  # what stands 20 bytes before it in archives beyond 2 GiB
+_MAX_ENTRIES, _MAX_DIRECTORY = 100, 2**16
 _LIBRARIES = ("numpy", "pandas", "torch")
 
 
@@ -79,15 +94,20 @@ def save_model(estimator: BaseSynthesizer, path: str | Path) -> None:
     Raises
     ------
     DataError
-        If the folder does not exist or a parameter cannot be written as JSON.
+        If the file cannot be written, a parameter has no form in JSON or the model is too large.
     """
     from synthgan.io import atomic_write  # pandas, which reading a manifest does without
 
     contents = _contents(estimator)
-    manifest = _manifest(estimator, contents)
+    contents = {"manifest.json": _to_json(_manifest(estimator, contents)), **contents}
     archive = BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
-        for name, content in {"manifest.json": _to_json(manifest), **contents}.items():
+        for name, content in contents.items():
+            if len(content) > _CAPS[name]:
+                raise DataError(
+                    f"The model is too large for a file: '{name}' may have {_CAPS[name]:,} bytes. "
+                    f"Got {len(content):,}. Fit smaller networks, or leave out columns of many categories."
+                )
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # no clock in the bytes
             entry.external_attr = 0o644 << 16
             file.writestr(entry, content)
@@ -168,7 +188,7 @@ def _contents(estimator: BaseSynthesizer) -> dict[str, bytes]:
 
 def _manifest(estimator: BaseSynthesizer, contents: Mapping[str, bytes]) -> dict[str, Any]:
     owner = type(estimator).__name__
-    columns, params = estimator.schema_.columns, estimator.get_params(deep=False)
+    columns, params = _columns(estimator.schema_), estimator.get_params(deep=False)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -177,9 +197,13 @@ def _manifest(estimator: BaseSynthesizer, contents: Mapping[str, bytes]) -> dict
         "estimator": next(key for key, (_, known) in ESTIMATORS.items() if known == owner),
         "params": {key: _param(owner, key, value) for key, value in sorted(params.items())},
         "train": {"n_rows": estimator.n_rows_, "n_columns": len(columns), "seed": estimator.seed_},
-        "columns": [{"name": str(column.name), "kind": column.kind} for column in columns],
+        "columns": columns,
         "files": {key: _fingerprint(content) for key, content in contents.items()},
     }
+
+
+def _columns(schema: Schema) -> list[dict[str, str]]:
+    return [{"name": str(column.name), "kind": column.kind} for column in schema]
 
 
 def _fingerprint(content: bytes) -> dict[str, Any]:
@@ -192,6 +216,8 @@ def _param(owner: str, name: str, value: Any) -> Any:
 
     if name == "random_state" and not isinstance(value, int | np.integer):
         return None  # a generator has no lasting value; the seed drawn from it stands under "train"
+    if name == "device" and value != "cpu":
+        return "auto"  # the machine on which the file is read may have no such device
     if isinstance(value, Mapping):
         return {"pairs": [[_param(owner, name, item) for item in pair] for pair in value.items()]}
     if isinstance(value, list | tuple):
@@ -249,8 +275,21 @@ def _opened(path: str | Path) -> Iterator[zipfile.ZipFile]:
     with Path(path).open("rb") as raw:
         if raw.read(4) != b"PK\x03\x04":
             raise ModelFileError("is not a synthgan model file.")
+        _check_end(raw)
         with zipfile.ZipFile(raw) as file:
             yield file
+
+
+def _check_end(raw: BinaryIO) -> None:
+    """Refuse an archive that is cut off, or whose directory is not small, before it is read."""
+    size = raw.seek(0, 2)
+    raw.seek(max(size - _END.size - 20, 0))
+    tail = raw.read()
+    signature, *_, n_entries, length, start, _ = _END.unpack(tail[-_END.size :])
+    if signature != b"PK\x05\x06" or tail.startswith(_LOCATOR) or start + length + _END.size != size:
+        raise ModelFileError("is damaged: it is cut off, or something was added. Get it again.")
+    if n_entries > _MAX_ENTRIES or length > _MAX_DIRECTORY:
+        raise ModelFileError("is damaged: it holds entries that do not belong into a model file.")
 
 
 def _checked_manifest(file: zipfile.ZipFile, path: str | Path) -> dict[str, Any]:
@@ -271,8 +310,15 @@ def _checked_manifest(file: zipfile.ZipFile, path: str | Path) -> dict[str, Any]
         )
     if manifest.get("estimator") not in ESTIMATORS:
         raise ModelFileError(f"is damaged: its estimator must be one of {listing(ESTIMATORS)}.")
-    for key in ("params", "train", "files"):
+    for key in ("params", "files"):
         _get(manifest, key, dict)
+    for part, key, kind in (("train", key, int) for key in ("n_rows", "n_columns", "seed")):
+        _get(_get(manifest, part, dict), key, kind)
+    for column in _get(manifest, "columns", list):
+        if not isinstance(column, dict) or {type(column.get(key)) for key in ("name", "kind")} != {str}:
+            raise ModelFileError("is damaged: its manifest has no valid 'columns'.")
+    if {type(version) for version in _get(manifest, "versions", dict).values()} - {str}:
+        raise ModelFileError("is damaged: its manifest has no valid 'versions'.")
     return manifest
 
 
@@ -295,8 +341,9 @@ def _entry(file: zipfile.ZipFile, name: str) -> bytes:
     """Read one stored entry, never more than it declares and never more than its cap."""
     entry = file.getinfo(name)
     plain = entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
-    if not plain or entry.flag_bits & 0x1 or entry.file_size > _CAPS[name]:
-        raise ModelFileError(f"is damaged: its entry '{name}' is compressed, encrypted or too large.")
+    is_link = stat.S_ISLNK(entry.external_attr >> 16)
+    if not plain or entry.flag_bits or is_link or entry.file_size > _CAPS[name]:
+        raise ModelFileError(f"is damaged: its entry '{name}' is compressed, encrypted, a link or too large.")
     with file.open(entry) as stream:
         return stream.read(entry.file_size)
 
@@ -325,6 +372,8 @@ def _finite(text: str) -> float:
 def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
     from safetensors.numpy import load as read_arrays
 
+    if int.from_bytes(content[:8], "little") > _MAX_HEADER:
+        raise ModelFileError("is damaged: the header of its weights is too large.")
     arrays: dict[str, NDArray[Any]] = read_arrays(content)
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -351,19 +400,26 @@ def _rebuild(
     arrays: dict[str, NDArray[Any]],
 ) -> BaseSynthesizer:
     from synthgan.constraints import constraint_from_dict
-    from synthgan.params import check_parameters
-    from synthgan.schema import Schema
+    from synthgan.params import Interval, check_parameter, check_parameters
+    from synthgan.schema import Schema, check_column_names
     from synthgan.transforms import TableCodec
 
     estimator = estimator_class(**{name: _read_param(value) for name, value in manifest["params"].items()})
     check_parameters(estimator_class.__name__, estimator.get_params(deep=False), estimator._parameter_rules)
     estimator.schema_ = Schema.from_dict(documents["schema"])
+    check_column_names(estimator.schema_.empty())
+    if _columns(estimator.schema_) != manifest["columns"]:
+        raise ModelFileError("is damaged: its manifest and its schema name different columns.")
     estimator.constraints_ = [constraint_from_dict(part) for part in documents["constraints"]["rules"]]
     estimator.codec_ = TableCodec.from_dict(estimator.schema_, documents["transform"])
-    estimator.seed_ = _get(manifest["train"], "seed", int)
-    estimator.n_rows_ = _get(manifest["train"], "n_rows", int)
+    for name, least in (("seed", 0), ("n_rows", 1)):
+        check_parameter("the manifest", name, manifest["train"][name], (Interval(int, least),))
+        setattr(estimator, f"{name}_", manifest["train"][name])
     facts = documents["state"] | ({"history": documents["history"]} if "history" in documents else {})
     estimator._restore(facts, arrays)
+    rows = estimator.codec_.inverse_transform(estimator.codec_.layout_.every_code())
+    for rule in estimator.constraints_:
+        rule.holds(rows)  # fails here, not in `sample`, if the rule does not fit the columns
     return estimator
 
 

@@ -205,11 +205,14 @@ class CategoricalCodec:
 
     @classmethod
     def from_dict(cls, column: Column, data: dict[str, Any]) -> CategoricalCodec:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote; ValueError if the codes do not share out the levels."""
         codec = cls(column)
         codec.has_missing_ = bool(data["has_missing"])
-        codec.sizes_ = np.array(data["sizes"], dtype=np.int64)
         codec.levels_ = levels_array(data["levels"], column.dtype)
+        sizes = data["sizes"]
+        if min(sizes, default=1) < 1 or sum(sizes) != len(codec.levels_):
+            raise ValueError("the sizes of the codes must add up to the number of levels")
+        codec.sizes_ = np.array(sizes, dtype=np.int64)
         return codec
 
 

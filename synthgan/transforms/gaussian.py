@@ -98,11 +98,22 @@ class GaussianCodes:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], dtype: type[np.generic]) -> GaussianCodes:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote; ValueError if the parts do not fit together."""
         point = np.array([scalar_from_json(v) for v in data["point"]], dtype=dtype)
         low, high = np.array([scalar_from_json(v) for v in data["bounds"]], dtype=dtype)
         components = np.array(data["components"], dtype=np.float64).reshape(-1, 3)
-        return cls(point, np.array(data["mode"], dtype=np.int64), components, low, high)
+        mode = np.array(data["mode"], dtype=np.int64)
+        is_sound = (
+            (point.ndim, mode.shape) == (1, point.shape)
+            and low <= high
+            and ((low <= point) & (point <= high))[mode < 0].all()
+            and np.array_equal(np.sort(mode[mode >= 0]), np.arange(len(components)))
+            and np.isfinite(components).all()
+            and (components[:, 1:] > 0).all()
+        )
+        if not (is_sound and len(point)):
+            raise ValueError("the atoms and components of a column must lie on a number line")
+        return cls(point, mode, components, low, high)
 
 
 def fit_gaussian_codes(

@@ -16,6 +16,8 @@ from synthgan.seeding import stream
 
 __all__ = ["ConstantCodec", "IdentifierCodec"]
 
+MAX_WIDTH = 1000  # digits of a number, however long the text of the real identifiers is
+
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -43,9 +45,11 @@ class ConstantCodec:
 
     @classmethod
     def from_dict(cls, column: Column, data: dict[str, Any]) -> ConstantCodec:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote; ValueError if it is not one value or none."""
         codec = cls(column)
         codec.value_ = levels_array(data["value"], column.dtype)
+        if len(codec.value_) > 1:
+            raise ValueError("a constant column must have one value")
         return codec
 
 
@@ -102,7 +106,7 @@ class IdentifierCodec:
         self.style_ = "text"
         self.prefix_ = _common_prefix(texts).rstrip("0123456789")
         tails = [text[len(self.prefix_) :] for text in texts]
-        self.width_ = max(map(len, tails), default=1)
+        self.width_ = min(max(map(len, tails), default=1), MAX_WIDTH)
         digits = [int(tail) for tail in tails if tail.isascii() and tail.isdigit() and len(tail) < 19]
         self.start_ = max(digits, default=0) + 1
 
@@ -163,6 +167,10 @@ class IdentifierCodec:
         codec.style_, codec.start_ = str(data["style"]), int(scalar_from_json(data["start"]))
         codec.prefix_, codec.width_ = str(data["prefix"]), int(data["width"])
         codec.missing_rate_ = float(data["missing_rate"])
+        is_style = codec.style_ in ("integer", "uuid", "text")
+        is_number = 0 <= codec.width_ <= MAX_WIDTH and -(2**63) <= codec.start_ <= 2**64
+        if not (is_style and is_number and 0 <= codec.missing_rate_ <= 1):
+            raise ValueError("identifiers must be of a known style, their numbers of up to 64 bits")
         return codec
 
 

@@ -99,12 +99,21 @@ Grid = IntegerGrid | FloatGrid
 
 
 def grid_from_dict(data: dict[str, Any]) -> Grid:
-    """Read what a grid's ``to_dict`` wrote."""
+    """Read what a grid's ``to_dict`` wrote; ValueError if it does not fit into 64 bits."""
     if "scale" in data:
-        return FloatGrid(float(data["low"]), float(data["high"]), float(data["scale"]))
-    origin, step, top = (int(scalar_from_json(data[key])) for key in ("origin", "step", "top"))
-    decimals = None if data["decimals"] is None else int(data["decimals"])
-    return IntegerGrid(origin, step, top, decimals, bool(data["unsigned"]))
+        low, high, scale = (float(data[key]) for key in ("low", "high", "scale"))
+        grid: Grid = FloatGrid(low, high, scale)
+        is_sound = -np.inf < low <= high < np.inf and scale in (1.0, 0.25)
+    else:
+        origin, step, top = (int(scalar_from_json(data[key])) for key in ("origin", "step", "top"))
+        decimals = None if data["decimals"] is None else int(data["decimals"])
+        grid = IntegerGrid(origin, step, top, decimals, bool(data["unsigned"]))
+        info = np.iinfo(np.uint64 if grid.unsigned else np.int64)
+        is_sound = step >= 1 and info.min <= origin <= origin + step * top <= info.max
+        is_sound &= decimals is None or 0 <= decimals <= MAX_DECIMALS
+    if not is_sound:
+        raise ValueError("a grid must have its ends in order and within 64 bits")
+    return grid
 
 
 def make_grid(values: NDArray[Any], precision: type[np.floating[Any]] = np.float64) -> Grid:

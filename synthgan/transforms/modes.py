@@ -153,13 +153,37 @@ class QuantileCodes:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], dtype: type[np.generic]) -> QuantileCodes:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote; ValueError if the parts do not fit together."""
         low, high = (
             np.array([scalar_from_json(v) for v in data[key]], dtype=dtype) for key in ("low", "high")
         )
         mode, starts = (np.array(data[key], dtype=np.int64) for key in ("mode", "starts"))
         ranks, knots = (np.array(data[key], dtype=np.float64) for key in ("ranks", "knots"))
-        return cls(low, high, mode, starts, ranks, knots)
+        codes = cls(low, high, mode, starts, ranks, knots)
+        if not codes._is_sound():
+            raise ValueError("the atoms and modes of a column must cut a number line")
+        return codes
+
+    def _is_sound(self) -> bool:
+        """Tell whether all is so that any code and alpha can be decoded."""
+        if any(part.ndim != 1 for part in vars(self).values()) or len(self.starts) == 0:
+            return False
+        is_cut = (
+            len(self.low) == len(self.high) == len(self.mode) > 0
+            and (self.low <= self.high).all()
+            and (self.high[:-1] <= self.low[1:]).all()
+            and np.array_equal(self.mode[self.mode >= 0], np.arange(len(self.starts) - 1))
+        )
+        has_knots = (
+            len(self.ranks) == len(self.knots)
+            and (self.starts[0], self.starts[-1]) == (0, len(self.ranks))
+            and (np.diff(self.starts) >= 2).all()
+            and ((self.ranks >= 0) & (self.ranks <= 1)).all()
+        )
+        if not (is_cut and has_knots):
+            return False
+        falls = np.flatnonzero(np.diff(self.ranks) < 0) + 1
+        return bool(np.isin(falls, self.starts).all())  # ranks fall only where a mode begins
 
 
 def _fraction(

@@ -290,7 +290,7 @@ class NumericCodec:
     def from_dict(
         cls, column: Column, data: dict[str, Any], modes: str = "quantile", seed: int = 0
     ) -> NumericCodec:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote; ValueError if the column cannot hold what it decodes to."""
         codec = cls(column, modes=modes, seed=seed)
         codec.has_missing_, codec.grid_, codec.codes_ = bool(data["has_missing"]), None, None
         if data["grid"] is not None:
@@ -298,7 +298,26 @@ class NumericCodec:
             dtype = np.uint64 if isinstance(codec.grid_, IntegerGrid) else np.float64
             reader = GaussianCodes if modes == "gaussian" else QuantileCodes
             codec.codes_ = reader.from_dict(data["codes"], dtype)
+            codec._check_ends()
         return codec
+
+    def _check_ends(self) -> None:
+        """Raise ValueError unless both ends of every code lie on the grid and in the range of the dtype."""
+        line: Any = self.codes_
+        grid: Any = self.grid_
+        codes = np.tile(np.arange(len(line)), 2)
+        ends = line.decode(codes, np.repeat([-1.0, 1.0], len(line)))
+        values = grid.value(ends)
+        stored = self._round(values)
+        array = from_numbers(stored, np.zeros(len(stored), dtype=bool), self.column.dtype)
+        kept, missing = to_numbers(pd.Series(array, dtype=self.column.dtype))
+        if (
+            values.dtype != self.plain
+            or missing.any()
+            or not np.array_equal(kept, stored)
+            or not np.array_equal(grid.index(values), ends)
+        ):
+            raise ValueError("the numbers of a column must lie within the range of its dtype")
 
 
 def _precision(dtype: Dtype) -> type[np.floating[Any]]:

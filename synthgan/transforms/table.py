@@ -360,6 +360,7 @@ class TableCodec:
             codec = cls(
                 schema, max_modes=data["max_modes"], modes=data["modes"], random_state=data["random_state"]
             )
+            check_parameters("TableCodec", vars(codec), _RULES)
             names = schema.names
             codec.codecs_ = {}
             for position, (column, part) in enumerate(zip(schema, data["columns"], strict=True)):
