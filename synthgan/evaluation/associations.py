@@ -33,6 +33,7 @@ from synthgan.evaluation.tables import CodedTable, name_series
 from synthgan.seeding import stream
 
 __all__ = [
+    "MAX_PAIRS",
     "MAX_TRIPLES",
     "association_errors",
     "association_summary",
@@ -41,6 +42,7 @@ __all__ = [
     "trend_error",
 ]
 
+MAX_PAIRS = 20_000  # every pair of 200 columns; of more columns as many are drawn
 MAX_TRIPLES = 1200  # every triple of 20 columns; of more columns as many are drawn
 N_BINS = 10  # bins of a number in a joint table of two columns
 _N_COARSE = 5  # cells of a column in a joint table of three, beside the missing one
@@ -57,7 +59,8 @@ def association_errors(real: CodedTable, synthetic: CodedTable) -> pd.DataFrame:
     Parameters
     ----------
     real, synthetic : CodedTable
-        Two tables of one domain.
+        Two tables of one domain. Of more than 200 columns 20,000 pairs (`MAX_PAIRS`) are drawn, the
+        same ones for all tables of so many columns.
 
     Returns
     -------
@@ -93,10 +96,11 @@ def association_errors(real: CodedTable, synthetic: CodedTable) -> pd.DataFrame:
     Kelley (1935), "An unbiased correlation ratio measure".
     """
     names = real.domain.names
-    ordered = [place for place, name in enumerate(names) if real.domain.is_ordered(name)]
-    pairs = list(combinations(range(len(names)), 2))
+    places = [place for place, name in enumerate(names) if real.domain.is_ordered(name)]
+    ordered = {place: k for k, place in enumerate(places)}
+    pairs = _subsets(len(names), 2, MAX_PAIRS, seed=0).tolist()
     numbers, ranks = (
-        [[given(table, names[place]) for place in ordered] for table in (real, synthetic)]
+        [[given(table, names[place]) for place in places] for table in (real, synthetic)]
         for given in (_numbers, _ranks)
     )
     binnings = _all_binnings(real, synthetic)
@@ -109,11 +113,14 @@ def association_errors(real: CodedTable, synthetic: CodedTable) -> pd.DataFrame:
         if n_ordered == 1:
             group, number = (b, a) if a in ordered else (a, b)
             columns = zip(binnings.own.cells, numbers, strict=True)
-            ratios = [correlation_ratio(cells[group], own[ordered.index(number)]) for cells, own in columns]
+            ratios = [correlation_ratio(cells[group], own[ordered[number]]) for cells, own in columns]
             found["correlation_ratio"][k] = _gap(*ratios)
     both = np.array([a in ordered and b in ordered for a, b in pairs], dtype=bool)
-    found["error"][both] = found["error_shared"][both] = _correlation_gaps(*numbers)
-    found["spearman"][both] = _correlation_gaps(*ranks)
+    at = np.array(
+        [(ordered[a], ordered[b]) for a, b in pairs if a in ordered and b in ordered], dtype=np.int64
+    )
+    found["error"][both] = found["error_shared"][both] = _correlation_gaps(*numbers, at)
+    found["spearman"][both] = _correlation_gaps(*ranks, at)
     first, second = (name_series([names[pair[k]] for pair in pairs]) for k in (0, 1))
     method = np.where(both, "pearson", "tv")
     return pd.DataFrame({"first": first, "second": second, "method": method, **found})
@@ -231,7 +238,7 @@ def threeway_error(real: CodedTable, synthetic: CodedTable, seed: int = 0) -> Es
         between fresh tables where most gaps are chance.
     """
     names = real.domain.names
-    triples = _triples(len(names), seed)
+    triples = _subsets(len(names), 3, MAX_TRIPLES, seed)
     if not len(triples):
         return Estimate(float("nan"))
     places = {name: _coarse_places(real, name) for name in names}
@@ -249,20 +256,24 @@ def threeway_error(real: CodedTable, synthetic: CodedTable, seed: int = 0) -> Es
     return Estimate.around(total / len(triples), float(np.sqrt(variance)))
 
 
-def _triples(n_columns: int, seed: int) -> NDArray[np.int64]:
-    """Give all triples of columns in order, or `MAX_TRIPLES` of them, shape (n_triples, 3)."""
-    n_triples = comb(n_columns, 3, exact=True)
-    if n_triples <= MAX_TRIPLES:
-        return np.array(list(combinations(range(n_columns), 3)), dtype=np.int64).reshape(-1, 3)
-    rank = stream(seed, "triples").choice(n_triples, size=MAX_TRIPLES, replace=False)
+def _subsets(n_columns: int, size: int, limit: int, seed: int) -> NDArray[np.int64]:
+    """Give all pairs or triples of columns in order, or `limit` of them, shape (n_subsets, size).
+
+    >>> _subsets(3, 2, 9, seed=0).tolist(), len(_subsets(100, 3, 9, seed=0))
+    ([[0, 1], [0, 2], [1, 2]], 9)
+    """
+    n_subsets = comb(n_columns, size, exact=True)
+    if n_subsets <= limit:
+        return np.array(list(combinations(range(n_columns), size)), dtype=np.int64).reshape(-1, size)
+    rank = stream(seed, {2: "pairs", 3: "triples"}[size]).choice(n_subsets, size=limit, replace=False)
     columns = np.arange(n_columns + 1)
-    triples = []
-    for size in (3, 2, 1):  # rank = C(c, 3) + C(b, 2) + C(a, 1) with a < b < c, in one way only
-        below = comb(columns, size)
+    subsets = []
+    for k in range(size, 0, -1):  # rank = C(c, 3) + C(b, 2) + C(a, 1) with a < b < c, in one way only
+        below = comb(columns, k)
         place = np.searchsorted(below, rank, side="right") - 1
         rank = rank - below[place].astype(np.int64)
-        triples.append(place)
-    return np.column_stack(triples[::-1])
+        subsets.append(place)
+    return np.column_stack(subsets[::-1])
 
 
 def _coarse_places(real: CodedTable, name: Hashable) -> NDArray[np.uint8]:
@@ -409,12 +420,14 @@ def _ranks(table: CodedTable, name: Hashable) -> NDArray[np.float64]:
     return standardised(np.append(np.cumsum(counts) - counts / 2, np.nan)[table.column(name)])
 
 
-def _correlation_gaps(real: list[NDArray[np.float64]], synthetic: list[NDArray[np.float64]]) -> list[float]:
-    """Give half the differences of Pearson's r of all pairs of columns, in order."""
-    if not real:
+def _correlation_gaps(
+    real: list[NDArray[np.float64]], synthetic: list[NDArray[np.float64]], pairs: NDArray[np.int64]
+) -> list[float]:
+    """Give half the differences of Pearson's r of pairs of columns, shape (n_pairs, 2)."""
+    if not len(pairs):
         return []
-    above = np.triu_indices(len(real), 1)
-    matrices = (correlations(np.column_stack(columns))[above] for columns in (real, synthetic))
+    at = tuple(pairs.T)
+    matrices = (correlations(np.column_stack(columns))[at] for columns in (real, synthetic))
     return [_gap(*pair) / 2 for pair in zip(*matrices, strict=True)]
 
 

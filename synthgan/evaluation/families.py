@@ -13,6 +13,7 @@ import pandas as pd
 
 from synthgan.evaluation.alarms import LEVEL
 from synthgan.evaluation.associations import (
+    MAX_PAIRS,
     MAX_TRIPLES,
     association_errors,
     association_summary,
@@ -126,6 +127,8 @@ def _note_samples(trial: Trial) -> None:
             "energy_distance, precision, recall, density, coverage, alpha_precision, beta_recall and "
             f"authenticity draw {MAX_ROWS:,} rows of each table, mmd {MAX_ROWS_MMD:,}."
         )
+    if n_columns * (n_columns - 1) // 2 > MAX_PAIRS:
+        trial.notes.append(f"The metrics of pairs of columns draw {MAX_PAIRS:,} pairs.")
     if n_columns * (n_columns - 1) * (n_columns - 2) // 6 > MAX_TRIPLES:
         trial.notes.append(f"threeway_error draws {MAX_TRIPLES:,} triples of columns.")
 

@@ -162,9 +162,10 @@ def code_tables(
             f"Every column of real is an identifier and nothing is left to compare: {listing(real.columns)}. "
             "Declare other kinds."
         )
+    places = [{name: place for place, name in enumerate(frame.columns)} for frame in frames]
     coded = {}
     for name in names:
-        series = [frame.iloc[:, _place(frame, name)] for frame in frames]
+        series = [frame.iloc[:, place[name]] for frame, place in zip(frames, places, strict=True)]
         coded[name] = code_column(series, found[name], roles)
     domain = Domain(names, {name: found[name] for name in names}, {name: coded[name][1] for name in names})
     tables = []
@@ -215,11 +216,6 @@ def _check_names(real: pd.DataFrame, frame: pd.DataFrame, role: str) -> None:
         raise DataError(
             f"{role} has {_columns(extra)} that real lacks: {listing(extra)}. Drop what real does not have."
         )
-
-
-def _place(frame: pd.DataFrame, name: Hashable) -> int:
-    """Find a column by its exact name, whatever hashable it is."""
-    return next(place for place, own in enumerate(frame.columns) if own == name)
 
 
 def _columns(names: Sequence[Hashable]) -> str:

@@ -11,8 +11,9 @@ from sklearn.metrics import normalized_mutual_info_score
 from synthgan.datasets import load_adult
 from synthgan.errors import DataError
 from synthgan.evaluation.associations import (
+    MAX_PAIRS,
     MAX_TRIPLES,
-    _triples,
+    _subsets,
     association_errors,
     association_summary,
     pair_errors,
@@ -276,9 +277,9 @@ class TestTriples:
         assert 0.8 < (estimate.high - estimate.low) / (drawn.high - drawn.low) < 1.3
 
     def test_all_triples_of_few_columns_and_some_of_many(self):
-        assert len(_triples(20, 0)) == 1140
+        assert len(_subsets(20, 3, MAX_TRIPLES, 0)) == 1140
         for n_columns in (21, 1000):  # 1,330 triples and 166 million
-            drawn = _triples(n_columns, 0)
+            drawn = _subsets(n_columns, 3, MAX_TRIPLES, 0)
             assert len({tuple(triple) for triple in drawn.tolist()}) == MAX_TRIPLES
             assert (np.diff(drawn, axis=1) > 0).all()
             assert drawn.min() >= 0
@@ -290,6 +291,19 @@ class TestTriples:
         tables = code_tables(frame.iloc[:30], frame.iloc[30:])
         assert threeway_error(*tables, seed=0) == threeway_error(*tables, seed=0)
         assert threeway_error(*tables, seed=0) != threeway_error(*tables, seed=1)
+
+
+def test_pairs_of_many_columns_are_drawn_and_compared_as_in_a_table_of_two():
+    rng = np.random.default_rng(0)
+    numbers = pd.DataFrame(rng.normal(size=(80, 150))).rename(columns="n{}".format)
+    words = pd.DataFrame(rng.integers(0, 3, (80, 60)).astype(str)).rename(columns="w{}".format)
+    frame = pd.concat([words.iloc[:, :30], numbers, words.iloc[:, 30:]], axis=1)
+    found = association_errors(*code_tables(frame[:40], frame[40:]))
+    assert len(found) == len(found[["first", "second"]].drop_duplicates()) == MAX_PAIRS < 210 * 209 / 2
+    for row in found[::2500].to_dict("records"):
+        pair = frame[[row["first"], row["second"]]]
+        alone = association_errors(*code_tables(pair[:40], pair[40:])).to_dict("records")[0]
+        assert alone == pytest.approx(row, nan_ok=True)
 
 
 @given(st.data())
