@@ -4,7 +4,7 @@ Each mutant is a change of a valid file: of its raw bytes, which the hashes catc
 document, the manifest or the weights, with sizes and hashes made to agree, as an attacker would. It
 must end in `ModelFileError`, or load and sample five rows (a `SynthganError` of `sample` is an answer
 too: rules may have become impossible to keep). Anything else is a failure, and so is a load of more than 2
-seconds or 200 MB; it is printed with the seed that makes it. Needs Linux.
+seconds or 200 MB; it is printed with the seed that makes it.
 
     python -m benchmarks.fuzz_model_file --mutants 20000
 """
@@ -23,6 +23,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -264,46 +265,44 @@ def _change_header(entries: dict[str, bytes], rng: np.random.Generator) -> str:
 # --- judging ---------------------------------------------------------------------------
 
 
-def outcome(path: Path) -> str:
-    """Load a file and sample: says "refused", "works" or "cannot sample"; anything else is raised."""
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant, and what loading it cost."""
+
+    found: str  # "refused", "works" or "cannot sample"
+    seconds: float
+    megabytes: int
+
+
+def outcome(path: Path) -> Outcome:
+    """Load a file and sample; anything but a `SynthganError` is raised."""
+    _forget_peak()
+    before, start = _memory("VmRSS"), time.perf_counter()
     try:
         model = load(path)
     except ModelFileError:
-        return "refused"
+        model = None
+    paid = time.perf_counter() - start, _memory("VmHWM") - before
+    if model is None:
+        return Outcome("refused", *paid)
     try:
         model.sample(5, random_state=0)
     except SynthganError:
-        return "cannot sample"
-    return "works"
+        return Outcome("cannot sample", *paid)
+    return Outcome("works", *paid)
 
 
-def memory(name: str) -> int:
-    """Return VmRSS (memory now) or VmHWM (the most so far) of this process in MB."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition(f"{name}:")[2].split()[0]) // 1024
+def _forget_peak() -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-def cost(path: Path) -> tuple[float, int]:
-    """Load a file; returns seconds, and the growth of memory in MB."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the most so far
-    before, start = memory("VmRSS"), time.perf_counter()
-    with contextlib.suppress(Exception):
-        load(path)
-    return time.perf_counter() - start, memory("VmHWM") - before
-
-
-def judge(path: Path) -> tuple[str, float, int]:
-    """Return what became of a mutant, and what loading it cost; gives up after a minute."""
-    signal.alarm(60)
-    seconds, megabytes = cost(path)
-    if seconds > MAX_SECONDS or megabytes > MAX_MEGABYTES:
-        return f"FAILED: took {seconds:.1f} s and {megabytes} MB", seconds, megabytes
-    try:
-        return outcome(path), seconds, megabytes
-    except Exception as error:
-        return f"FAILED: {type(error).__name__}: {str(error)[:100]}", seconds, megabytes
-    finally:
-        signal.alarm(0)
+def _memory(name: str) -> int:
+    """Return VmRSS (memory now) or VmHWM (the most so far) of this process in MB; 0 but on Linux."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return 0
+    return int(status.read_text(encoding="ascii").partition(f"{name}:")[2].split()[0]) // 1024
 
 
 def _give_up(*_: object) -> None:
@@ -325,15 +324,22 @@ def main(mutants: int, seed: int) -> None:
         for model in (floor(), tiny_gan(), tiny_gan("gaussian")):
             model.save(path)
             originals.append(path.read_bytes())
-            assert outcome(path) == "works"
+            assert outcome(path).found == "works"
         for k in range(seed, seed + mutants):
             what, content = mutant(originals[k % len(originals)], np.random.default_rng(k))
             path.write_bytes(content)
-            found, *paid = judge(path)
-            costs.append(paid)
-            if found.startswith("FAILED"):
-                print(f"seed {k}, {what}\n    {found}", flush=True)
-            counts[found.partition(":")[0]] += 1
+            signal.alarm(60)
+            try:
+                end = outcome(path)
+                costs.append((end.seconds, end.megabytes))
+                problem = "" if end.seconds <= MAX_SECONDS and end.megabytes <= MAX_MEGABYTES else str(end)
+                counts[end.found] += 1
+            except Exception as error:
+                problem = f"{type(error).__name__}: {str(error)[:100]}"
+            signal.alarm(0)
+            if problem:
+                print(f"seed {k}, {what}\n    {problem}", flush=True)
+                counts["FAILED"] += 1
     seconds, megabytes = np.max(costs, axis=0)
     print(f"{mutants:,} mutants: {', '.join(f'{n:,} {found}' for found, n in sorted(counts.items()))}")
     print(f"dearest load: {seconds:.2f} s, {megabytes:.0f} MB")

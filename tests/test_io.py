@@ -202,6 +202,36 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert listed(tmp_path) == ["file"]
 
 
+def test_a_folder_that_takes_no_files_is_named(tmp_path):
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    folder.chmod(0o555)
+    if os.access(folder, os.W_OK):
+        folder = Path("/sys")  # not even root may write there
+    if not folder.is_dir():
+        pytest.skip("every folder can be written to")
+    with pytest.raises(DataError, match=rf"Cannot write '{folder}/t.csv': .*\. What was there before"):
+        write_table(pd.DataFrame({"a": [1]}), folder / "t.csv")
+    assert not (folder / "t.csv").exists()
+
+
+def test_a_full_disk_leaves_the_old_table_and_nothing_else(tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for extension in EXTENSIONS:
+        path = tmp_path / f"t{extension}"
+        write_table(pd.DataFrame({"a": [1]}), path)
+        old = path.read_bytes()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+        try:
+            with pytest.raises(DataError, match=r"Cannot write .*too large"):
+                write_table(pd.DataFrame({"a": np.random.default_rng(0).normal(size=3000)}), path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert path.read_bytes() == old
+    assert len(listed(tmp_path)) == len(EXTENSIONS)
+
+
 def test_an_unwritable_frame_names_the_column_and_leaks_no_value(tmp_path):
     with pytest.raises(DataError, match="Column 'mixed'") as failure:
         write_table(pd.DataFrame({"mixed": [1, "secret", 2.5]}), tmp_path / "t.parquet")

@@ -140,6 +140,17 @@ def test_what_follows_from_other_orders_is_left_out():
     assert found == [Inequality("a", "b"), Inequality("b", "c")]
 
 
+def test_a_dependency_that_tells_what_goes_with_a_rare_value_is_left_alone():
+    """It would be stored, and say which country the one person of a city comes from."""
+    frame = pd.DataFrame({"city": np.arange(3000) % 30}).astype(str)
+    frame["country"] = (np.arange(3000) % 30 // 5).astype(str)
+    for n_rows, rules in ((1, []), (2, []), (3, [FunctionalDependency("city", "country")])):
+        rare = pd.DataFrame({"city": ["rare"] * n_rows, "country": ["0"] * n_rows})
+        table = pd.concat([frame, rare], ignore_index=True)
+        assert [rule for rule in detect(table) if isinstance(rule, FunctionalDependency)] == rules
+    assert FunctionalDependency("city", "country").bound(table.head(3001)).combinations is not None
+
+
 def test_a_dependency_needs_enough_repeats():
     """With one pair of columns log(1 / .001) / .02 = 345 repeats; half of the rows are of the usual value."""
     code = np.arange(1000) % 2
