@@ -4,15 +4,16 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+OLD    := .venv-minimum
 
 # Waiting threads would spin, which slows the training many times on a machine with other work to do.
 export GOMP_SPINCOUNT ?= 4000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test clean
+.PHONY: help demo test test-minimum audit clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/'
 
 demo: $(VENV)/.demo  ## fit, sample and evaluate the bundled Adult table; writes demo/
 	$(BIN)/synthgan demo --output demo
@@ -23,8 +24,18 @@ test: $(VENV)/.test  ## format, lint, types, tests and doctests; cheap checks fi
 	$(BIN)/mypy
 	$(BIN)/pytest -q
 
-clean:  ## remove the virtual environment, the demo's output and all caches
-	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+# Old libraries warn of each other, so that only here warnings are no errors.
+test-minimum: $(OLD)/.test  ## tests with the lowest version of each dependency, see tests/minimum.txt
+	$(OLD)/bin/pytest -q -W default
+
+# Strict: a package that the database could not be asked about is a failure, too.
+audit: $(VENV)/.demo  ## known security holes of what is installed; needs the network
+	$(PIP) 'pip-audit>=2.7'
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > $(VENV)/audit.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r $(VENV)/audit.txt
+
+clean:  ## remove the virtual environments, the demo's output and all caches
+	rm -rf $(VENV) $(OLD) demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -40,3 +51,9 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing synthgan with its test tools into $(VENV) (a few minutes the first time) ..."
 	$(PIP) -e '.[test]'
 	@touch $@ $(VENV)/.demo
+
+$(OLD)/.test: pyproject.toml tests/minimum.txt
+	@echo "Installing the lowest versions into $(OLD) (a few minutes) ..."
+	$(PYTHON) -m venv --clear $(OLD)
+	$(OLD)/bin/python -m pip --disable-pip-version-check install --quiet -c tests/minimum.txt -e . pytest hypothesis jsonschema
+	@touch $@
