@@ -105,6 +105,8 @@ class IdentifierCodec:
             return
         self.style_ = "text"
         self.prefix_ = _common_prefix(texts).rstrip("0123456789")
+        if self.prefix_ in texts:
+            self.prefix_ = ""  # it would be an identifier of the real table
         tails = [text[len(self.prefix_) :] for text in texts]
         self.width_ = min(max(map(len, tails), default=1), MAX_WIDTH)
         digits = [int(tail) for tail in tails if tail.isascii() and tail.isdigit() and len(tail) < 19]

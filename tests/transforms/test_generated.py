@@ -57,6 +57,10 @@ class TestText:
         made = fitted([f"CUST-{i:06d}" for i in range(90)]).generate(2, 0)
         assert list(made) == ["CUST-000090", "CUST-000091"]
 
+    @pytest.mark.parametrize("texts", [["Alice"], ["Alice", "Alice2", "Alice Smith"]])
+    def test_what_all_begin_with_is_forgotten_if_it_is_an_identifier(self, texts):
+        assert "Alice" not in str(fitted(texts).to_dict())
+
     def test_other_text_is_numbered_in_the_same_length(self):
         assert list(fitted(["anna", "bo", "cara"]).generate(2, 0)) == ["0001", "0002"]
 
