@@ -130,7 +130,7 @@ class Schema:
             series = frame.iloc[:, position]
             problem = find_problem(series)
             if not problem:
-                column, problem = _infer_column(series, kinds.get(name))
+                column, problem = _infer_column(name, series, kinds.get(name))
                 columns.append(column)
             problems.append(problem and f"Column {name!r} {problem}")
         _raise_all(problems)
@@ -346,11 +346,11 @@ def _find_broken_text(values: Any) -> str:
     )
 
 
-def _infer_column(series: pd.Series[Any], declared: str | None) -> tuple[Column, str]:
+def _infer_column(name: Hashable, series: pd.Series[Any], declared: str | None) -> tuple[Column, str]:
     """Find the kind of a column, and what speaks against the declared one."""
     natural = natural_kind(series.dtype)
     kind = declared if declared in KINDS else None
-    column = Column(series.name, kind or _infer_kind(series, natural), series.dtype, missing_value(series))
+    column = Column(name, kind or _infer_kind(series, natural), series.dtype, missing_value(series))
     return column, _check_kind(series, natural, kind) if kind else ""
 
 
