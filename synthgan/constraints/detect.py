@@ -65,7 +65,7 @@ MAX_COLUMNS = 300  # columns of one kind that are compared
 _MAX_COMBINED, _MIN_COMBINED = 50, 10  # levels of a column, cells of each sort in fixed combinations
 _SPREAD, _MIN_STEPS = 0.05, 100
 _LARGEST = 1e307
-_FIRST_ROWS = 500  # most candidates fail here
+_FEW_ROWS, _FIRST_ROWS = 16, 500  # most candidates fail here
 
 
 def detect(frame: pd.DataFrame, schema: Schema | None = None) -> list[Constraint]:
@@ -242,13 +242,17 @@ def _sums(numbers: _Numbers, frame: pd.DataFrame) -> list[Sum]:
 
 def _looks_like_totals(numbers: _Numbers, terms: tuple[int, ...]) -> list[int]:
     """Return columns whose difference to the terms seems constant in the first rows, 0 for two terms."""
-    first = numbers.plain[:, :_FIRST_ROWS]
-    rest = first - first[list(terms)].sum(axis=0)  # (n_columns, n_rows)
-    low, high = np.fmin.reduce(rest, axis=1), np.fmax.reduce(rest, axis=1)
-    size = np.fmax.reduce(np.abs(first), axis=1)
-    slack = 1e-12 * np.maximum(size, size[list(terms)].max())
-    error = high - low if len(terms) == 1 else np.maximum(np.abs(low), np.abs(high))
-    return [k for k in np.flatnonzero(error <= slack).tolist() if k not in terms]
+    left = np.array([k for k in range(len(numbers.names)) if k not in terms], dtype=np.int64)
+    for n_rows in (_FEW_ROWS, _FIRST_ROWS):
+        first, added = numbers.plain[left, :n_rows], numbers.plain[list(terms), :n_rows]
+        rest = first - added.sum(axis=0)  # (n_columns, n_rows)
+        low, high = np.fmin.reduce(rest, axis=1), np.fmax.reduce(rest, axis=1)
+        slack = 1e-12 * np.maximum(
+            np.fmax.reduce(np.abs(first), axis=1), np.fmax.reduce(np.abs(added), axis=None)
+        )
+        error = high - low if len(terms) == 1 else np.maximum(np.abs(low), np.abs(high))
+        left = left[~(error > slack)]  # kept if all is missing there
+    return left.tolist()
 
 
 def _adds_up(rule: Sum, numbers: _Numbers, columns: list[int], needed: float, frame: pd.DataFrame) -> bool:
