@@ -1,17 +1,25 @@
 """The common checks: what every synthesizer does. They are the definition of the API."""
 
 import inspect
+import json
+import os
 import pickle
 import random
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
-from synthgan import IndependentSynthesizer, TabularGAN, load
+from synthgan import IndependentSynthesizer, TabularGAN, evaluate, load
 from synthgan.constraints import Predicate
 from synthgan.errors import ConditionError, DataError, ParameterError, SynthganError
 from synthgan.synthesizers.base import BLOCK_ROWS
@@ -265,25 +273,114 @@ def test_other_seeds_give_other_rows(fitted):
     assert not any(one.equals(other) for k, one in enumerate(drawn) for other in drawn[:k])
 
 
-def test_the_first_rows_do_not_depend_on_how_many_are_drawn(fitted):
-    many = fitted.sample(BLOCK_ROWS + 300, random_state=5)
-    for k in (1, 100, BLOCK_ROWS):
-        pd.testing.assert_frame_equal(fitted.sample(k, random_state=5), many.head(k))
+@pytest.mark.parametrize("options", [{}, {"conditions": {"text": ["b", None], "int8": (-50, None)}}], ids=str)
+def test_the_first_rows_do_not_depend_on_how_many_are_drawn(fitted, options):
+    many = fitted.sample(3 * BLOCK_ROWS + 300, random_state=5, **options)
+    for blocks, rows in [(0, 1), (0, 100), (1, -1), (1, 0), (1, 1), (2, 0), (2, 7), (3, -1), (3, 0)]:
+        k = blocks * BLOCK_ROWS + rows
+        pd.testing.assert_frame_equal(fitted.sample(k, random_state=5, **options), many.head(k))
 
 
-def test_global_generators_are_neither_read_nor_advanced(unfitted, real):
-    def states():
-        torch = __import__("sys").modules.get("torch")
-        seen = torch.get_rng_state().tolist() if torch else None
-        return random.getstate(), np.random.get_state()[1].tolist(), seen  # noqa: NPY002
+@pytest.mark.parametrize("n_passes", [1, 3])
+def test_nor_do_they_where_a_network_draws_in_fewer_passes(n_passes, real):
+    model = TabularGAN(**SMALL, random_state=0).fit(real[["float", "text", "level", "when"]])
+    many = model.sample(2 * BLOCK_ROWS + 9, random_state=5, n_passes=n_passes)
+    for k in (3, BLOCK_ROWS + 1, 2 * BLOCK_ROWS):
+        pd.testing.assert_frame_equal(model.sample(k, random_state=5, n_passes=n_passes), many.head(k))
 
-    before = states()
-    first = clone(unfitted).fit(real).sample(9, random_state=0)
-    assert states()[:2] == before[:2]
-    assert before[2] in (None, states()[2])
+
+def fit_save_and_sample(folder):
+    """Do all that one seed decides, for every synthesizer."""
+    for number, unfitted in enumerate(
+        [IndependentSynthesizer(random_state=0), TabularGAN(**SMALL, random_state=0)]
+    ):
+        model = unfitted.fit(mixed_table())
+        model.save(folder / f"{number}.synthgan")
+        model.sample(50, random_state=2).to_csv(folder / f"{number}.csv")
+
+
+def test_one_seed_gives_the_same_bytes_in_another_process(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    fit_save_and_sample(here)
+    code = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.synthesizers.test_common import fit_save_and_sample
+fit_save_and_sample(Path("."))
+"""
+    environment = {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=there, env=os.environ | environment)
+    assert contents(here) == contents(there)
+
+
+def contents(folder):
+    """All bytes in the files of a folder, but for how many seconds a training has taken."""
+    found = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+    for path in folder.glob("*.synthgan"):
+        with zipfile.ZipFile(path) as file:
+            entries = {name: file.read(name) for name in file.namelist()}
+        history = json.loads(entries.pop("history.json", b"[]"))
+        entries["history"] = [{**row, "seconds": None} for row in history]
+        del entries["manifest.json"]  # the hashes of the others
+        found[path.name] = entries
+    assert len(found) == 2 * len(SYNTHESIZERS)
+    return found
+
+
+def global_states():
+    """Where the generators stand that belong to everybody."""
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), (kind, keys.tolist(), *rest), torch.get_rng_state().tolist()
+
+
+def test_global_generators_are_neither_read_nor_advanced(unfitted, real, tmp_path):
+    def everything():
+        model = clone(unfitted).fit(real)
+        model.save(tmp_path / "m.synthgan")
+        again = load(tmp_path / "m.synthgan")
+        drawn = again.sample(60, conditions={"text": "b"}, random_state=0)
+        figures = evaluate(real, again.sample(60, random_state=0), parts=["privacy"], random_state=0)
+        filled = again.impute(real, random_state=0)
+        return drawn, filled, again.score_samples(real).tolist(), figures.to_json()
+
+    before = global_states()
+    first = everything()
+    assert global_states() == before
     random.seed(1)
     np.random.seed(1)  # noqa: NPY002
-    pd.testing.assert_frame_equal(clone(unfitted).fit(real).sample(9, random_state=0), first)
+    torch.manual_seed(1)
+    second = everything()
+    pd.testing.assert_frame_equal(first[0], second[0])
+    pd.testing.assert_frame_equal(first[1], second[1])
+    assert first[2:] == second[2:]
+
+
+@pytest.mark.slow
+def test_nor_does_any_metric_touch_them(real):
+    before = global_states()
+    for _ in range(2):
+        evaluate(real, real[::-1], holdout=real[:50], target="bool", random_state=0)
+        assert global_states() == before
+
+
+def test_threads_may_share_a_model(fitted, real):
+    """Each of many calls at a time gives what it gives alone."""
+    calls = [
+        lambda seed: fitted.sample(300 + seed, random_state=seed),
+        lambda seed: fitted.sample(40, conditions={"text": "b"}, random_state=seed),
+        lambda seed: fitted.impute(real, random_state=seed),
+        lambda seed: pd.DataFrame(fitted.score_samples(real[seed:])),
+    ]
+    jobs = [(call, seed) for seed in range(4) for call in calls]
+    alone = [call(seed) for call, seed in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(2):
+            together = list(pool.map(lambda job: job[0](job[1]), jobs))
+            for one, other in zip(together, alone, strict=True):
+                pd.testing.assert_frame_equal(one, other)
 
 
 def test_a_saved_model_samples_the_same_rows(fitted, tmp_path):

@@ -191,6 +191,13 @@ def test_a_rule_among_all_rows_is_kept_in_a_file_and_refused_for_a_folder(tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_objects_stay_objects(tmp_path):
+    real = pd.DataFrame({"text": pd.Series(["a", "b", np.nan] * 20, dtype=object), "x": range(60)})
+    model = IndependentSynthesizer(random_state=0).fit(real)
+    model.sample_to(tmp_path / "t.parquet", 50, random_state=1)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.parquet"), model.sample(50, random_state=1))
+
+
 def test_objects_of_several_types_go_to_csv_only(tmp_path):
     mixed = IndependentSynthesizer(random_state=0).fit(pd.DataFrame({"a": [1, "x", None] * 20, "b": 1}))
     mixed.sample_to(tmp_path / "t.csv", 30, random_state=0)
