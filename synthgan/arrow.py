@@ -26,7 +26,7 @@ from synthgan.schema import missing_value, table
 __all__ = ["check_names", "from_arrow", "to_arrow"]
 
 _NOTE = b"synthgan"
-_FAILURES = (pa.ArrowException, OverflowError, TypeError, ValueError)
+_FAILURES = (pa.ArrowException, AttributeError, OverflowError, TypeError, ValueError)
 
 _NULLABLE: dict[pa.DataType, Any] = {
     pa.bool_(): pd.BooleanDtype(),
@@ -197,7 +197,7 @@ def _to_pandas(data: pa.Table) -> pd.DataFrame:
 def _read_note(field: pa.Field) -> dict[str, Any]:
     """Read what `to_arrow` noted about a column; nothing if it is not about this one."""
     note: dict[str, Any] = {}
-    with contextlib.suppress(DataError, KeyError, TypeError, ValueError, RecursionError):
+    with contextlib.suppress(KeyError, RecursionError, *_FAILURES):
         data = json.loads((field.metadata or {})[_NOTE])
         if "name" in data:
             name = scalar_from_json(data["name"])

@@ -108,12 +108,16 @@ def test_a_note_that_no_longer_fits_is_left_aside():
     later = pa.array([1, 1500], pa.timestamp("ms"))
     changed = noted.set_column(1, noted.schema.field("when").with_type(later.type), later)
     assert from_arrow(changed, "it")["when"].tolist() == pd.to_datetime([1, 1500], unit="ms").tolist()
+    as_text = noted.schema.field("when").with_type(pa.string())
+    changed = noted.set_column(1, as_text, pa.array(["yesterday", None]))
+    assert from_arrow(changed, "it")["when"].iloc[0] == "yesterday"
     renamed = to_arrow(pd.DataFrame([[1]])).rename_columns(["other"])
     assert from_arrow(renamed, "it").columns.tolist() == ["other"]
-    broken = pa.table(
-        {"a": [1]}, schema=pa.schema([pa.field("a", pa.int64(), metadata={b"synthgan": b"[["})])
-    )
-    assert from_arrow(broken, "it")["a"].tolist() == [1]
+    category = b'{"category": {"numpy": "int8"}, "ordered": false, "values": [1e400, 999]}'
+    huge = b'{"dtype": ' + category + b', "missing": null}'
+    for note in (b"[[", b"[]", b"null", b'{"dtype": []}', b'{"name": {"date": 1}}', b"[" * 9999, huge):
+        field = pa.field("a", pa.int64(), metadata={b"synthgan": note})
+        assert from_arrow(pa.table([[1]], schema=pa.schema([field])), "it")["a"].tolist() == [1]
 
 
 def test_types_that_pandas_writes_but_does_not_read_come_back_as_something_it_knows():
