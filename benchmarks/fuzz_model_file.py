@@ -31,6 +31,7 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from synthgan import IndependentSynthesizer, TabularGAN, load
 from synthgan.constraints import FunctionalDependency, Inequality, Sum, Unique
@@ -81,6 +82,16 @@ def rich_table(n_rows: int = 400, seed: int = 0) -> pd.DataFrame:
             "void": np.full(n_rows, np.nan),
         }
     )
+    ticks = pa.array(rng.integers(0, 10**6, n_rows))
+    frame["arrow"] = pd.arrays.ArrowExtensionArray(ticks.cast(pa.timestamp("ms", "UTC")))
+    frame["day"] = pd.arrays.ArrowExtensionArray(
+        pa.array(rng.integers(0, 9999, n_rows), pa.int32()).cast(pa.date32())
+    )
+    frame["month"] = pd.PeriodIndex.from_ordinals(rng.integers(600, 650, n_rows), freq="M")
+    frame["band"] = pd.cut(rng.random(n_rows), 5).astype(object)
+    frame["maybe"] = pd.array(rng.choice(np.array([True, False, None]), n_rows), "boolean")
+    frame["huge"] = rng.integers(0, 2**64, n_rows, dtype=np.uint64)
+    frame["half"] = rng.normal(size=n_rows).astype(np.float16)
     frame["again"] = np.where(rng.random(n_rows) < 0.5, frame["amount"], rng.lognormal(3, 2, n_rows))
     return frame
 
