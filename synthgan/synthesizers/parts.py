@@ -109,7 +109,7 @@ def arrow_schema(codec: TableCodec) -> pa.Schema:
     for name, own in objects.items():  # of objects, every value counts
         codes = np.arange(n_rows) % len(own.levels_)
         codes[-1] = -1 if own.has_missing_ else 0
-        values = pd.Series(take(own.levels_, codes, own.column.missing), dtype=own.column.dtype)
+        values: Any = pd.Series(take(own.levels_, codes, own.column.missing), dtype=own.column.dtype)
         frame.isetitem(codec.schema.names.index(name), values)
     return to_arrow(frame).schema
 
