@@ -275,7 +275,7 @@ def check_column_names(frame: pd.DataFrame) -> None:
             "X must have one level of column names. Got a MultiIndex; flatten it, for example "
             "with X.columns = ['_'.join(map(str, c)) for c in X.columns]."
         )
-    names = list(frame.columns)
+    names: list[Any] = list(frame.columns)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"Column names must differ. Found more than once: {listing(twice)}. Rename them.")

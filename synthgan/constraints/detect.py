@@ -252,7 +252,8 @@ def _looks_like_totals(numbers: _Numbers, terms: tuple[int, ...]) -> list[int]:
         )
         error = high - low if len(terms) == 1 else np.maximum(np.abs(low), np.abs(high))
         left = left[~(error > slack)]  # kept if all is missing there
-    return left.tolist()
+    kept: list[int] = left.tolist()
+    return kept
 
 
 def _adds_up(rule: Sum, numbers: _Numbers, columns: list[int], needed: float, frame: pd.DataFrame) -> bool:

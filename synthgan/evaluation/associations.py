@@ -119,8 +119,8 @@ def association_errors(real: CodedTable, synthetic: CodedTable) -> pd.DataFrame:
     at = np.array(
         [(ordered[a], ordered[b]) for a, b in pairs if a in ordered and b in ordered], dtype=np.int64
     )
-    found["error"][both] = found["error_shared"][both] = _correlation_gaps(*numbers, at)
-    found["spearman"][both] = _correlation_gaps(*ranks, at)
+    found["error"][both] = found["error_shared"][both] = _correlation_gaps(at, *numbers)
+    found["spearman"][both] = _correlation_gaps(at, *ranks)
     first, second = (name_series([names[pair[k]] for pair in pairs]) for k in (0, 1))
     method = np.where(both, "pearson", "tv")
     return pd.DataFrame({"first": first, "second": second, "method": method, **found})
@@ -421,7 +421,7 @@ def _ranks(table: CodedTable, name: Hashable) -> NDArray[np.float64]:
 
 
 def _correlation_gaps(
-    real: list[NDArray[np.float64]], synthetic: list[NDArray[np.float64]], pairs: NDArray[np.int64]
+    pairs: NDArray[np.int64], real: list[NDArray[np.float64]], synthetic: list[NDArray[np.float64]]
 ) -> list[float]:
     """Give half the differences of Pearson's r of pairs of columns, shape (n_pairs, 2)."""
     if not len(pairs):
