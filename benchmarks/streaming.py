@@ -1,4 +1,6 @@
-"""How fast, and in how much memory, are many rows written? `python -m benchmarks.streaming MODEL N_ROWS OUTPUT`.
+"""How fast, and in how much memory, are many rows written?
+
+    python -m benchmarks.streaming MODEL N_ROWS OUTPUT
 
 MODEL is "independent" or "tabular-gan" (a tiny one), fitted to Adult. Prints rows a second and the peak
 of the resident memory, which must not depend on N_ROWS.

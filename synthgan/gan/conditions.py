@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from synthgan.gan.networks import CodeBook, Rows
-from synthgan.layout import EncodedConditions, Layout, Permitted
+from synthgan.layout import EncodedConditions, Permitted
 
 __all__ = ["Allowed", "Given", "canonical_order", "grouped", "prefix_masks", "subset_masks"]
 
@@ -91,21 +91,26 @@ class Given:
         return cls(rows, torch.from_numpy(conditions.known).to(device), allowed, conditions.in_order)
 
 
-def canonical_order(layout: Layout) -> list[int]:
-    """Order in which unconditional sampling draws the columns: few codes first.
+def canonical_order(frequency: Tensor, widths: list[int]) -> list[int]:
+    """Order in which unconditional sampling draws the columns: the least entropy first.
 
     The first columns then have few distinct contexts, for which the decoder runs once each
     instead of once for each row; ties keep the table's order.
 
+    Parameters
+    ----------
+    frequency : Tensor of shape (w,)
+        Share of the rows that have each code.
+    widths : list of int
+        Number of codes of each column.
+
     Examples
     --------
-    >>> import numpy as np
-    >>> from synthgan.layout import ATOM, Span
-    >>> atoms = lambda k: Span("", np.full(k, ATOM, np.int32), np.full(k, np.nan, np.float32))
-    >>> canonical_order(Layout.of([atoms(5), atoms(2), atoms(9)]))
-    [1, 0, 2]
+    >>> canonical_order(torch.tensor([0.5, 0.5, 0.98, 0.01, 0.01]), [2, 3])
+    [1, 0]
     """
-    return sorted(range(len(layout)), key=lambda j: layout.spans[j].n_codes)
+    entropy = [-torch.xlogy(share, share).sum().item() for share in torch.split(frequency, widths)]
+    return sorted(range(len(widths)), key=lambda j: round(entropy[j], 6))
 
 
 def grouped(order: list[int], n_passes: int) -> list[list[int]]:

@@ -47,18 +47,25 @@ class LatentGAN(nn.Module):
     """Decoder, encoder, generator and critic over one layout, with the calibration of one pass."""
 
     offsets: Tensor
+    drawing_order: Tensor
 
     def __init__(self, layout: Layout, architecture: Architecture) -> None:
         super().__init__()
         a = architecture
-        self.order = canonical_order(layout)
         book = CodeBook(layout)
         self.book = book
         self.decoder = Decoder(book, a.hidden_dim, a.inner_dim, a.n_blocks, a.latent_dim)
         self.encoder = Encoder(book, a.hidden_dim, a.latent_dim)
         self.generator = Generator(a.noise_dim, a.hidden_dim, a.generator_dim, 3, a.latent_dim)
         self.critic = Critic(a.latent_dim, a.hidden_dim, a.critic_dim, 3, a.pac_size)
+        self.register_buffer("drawing_order", torch.arange(len(layout)))
         self.register_buffer("offsets", torch.zeros(2, layout.width))  # with latent vector, and chain
+
+    @property
+    def order(self) -> list[int]:
+        """Order in which the chain draws the columns; see `canonical_order`."""
+        order: list[int] = self.drawing_order.tolist()
+        return order
 
     def train_on(
         self,
@@ -74,7 +81,7 @@ class LatentGAN(nn.Module):
         device = self.offsets.device
         rng = torch.Generator().manual_seed(int(stream(seed, "training").integers(2**62)))
         initialise(self, rng)
-        if not self.order:
+        if not self.book.widths:
             return []  # constants and identifiers only
         rows = self.book.rows(encoded)
         shuffled = torch.randperm(len(rows), generator=rng)
@@ -82,15 +89,17 @@ class LatentGAN(nn.Module):
         train = rows.take(shuffled[n_heldout:]).to(device)
         heldout = rows.take(shuffled[:n_heldout]).to(device) if n_heldout else train
         self.decoder.start_at_marginals(train)
+        frequency = torch.bincount(train.codes.flatten(), minlength=self.offsets.shape[1]) / len(train)
+        order = canonical_order(frequency, self.book.widths)
+        self.drawing_order.copy_(torch.tensor(order))
 
         history = train_autoencoder(
-            self.encoder, self.decoder, train, heldout, self.order, autoencoder, rng, start, verbose
+            self.encoder, self.decoder, train, heldout, order, autoencoder, rng, start, verbose
         )
         latents = encode_all(self.encoder, train)
-        frequency = torch.bincount(train.codes.flatten(), minlength=self.offsets.shape[1]) / len(train)
 
         def diversity() -> float:
-            return coverage(self._one_pass_frequency(2048, seed), frequency, len(self.order))
+            return coverage(self._one_pass_frequency(2048, seed), frequency, len(order))
 
         history += train_gan(
             self.generator, self.critic, self.decoder, latents, train, gan, diversity, rng, start, verbose
@@ -108,9 +117,10 @@ class LatentGAN(nn.Module):
 
     def sampler(self, n_passes: int | None) -> Sampler:
         """Prepare sampling in `n_passes`; None means one column a pass."""
-        n_passes = len(self.order) if n_passes is None else n_passes
-        offsets = self.offsets[int(n_passes >= len(self.order))]
-        return Sampler(self.decoder, self.generator, self.order, offsets, n_passes)
+        order = self.order
+        n_passes = len(order) if n_passes is None else n_passes
+        offsets = self.offsets[int(n_passes >= len(order))]
+        return Sampler(self.decoder, self.generator, order, offsets, n_passes)
 
     @torch.no_grad()
     def _match_moments(self, latents: Tensor, seed: int) -> None:

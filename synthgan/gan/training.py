@@ -72,6 +72,7 @@ class GANPlan:
     loss: Loss
     n_critic: int
     gradient_penalty: float
+    penalty_interval: int
     generator_lr: float
     critic_lr: float
     conditional_share: float
@@ -212,7 +213,10 @@ def train_gan(
     average = MovingAverage(generator, 0.999)
     critic_optimiser = torch.optim.Adam(critic.parameters(), plan.critic_lr, (0.0, 0.9), fused=True)
     generator_optimiser = torch.optim.Adam(generator.parameters(), plan.generator_lr, (0.0, 0.9), fused=True)
-    critic_loss_of = wgan_gp_critic_loss if plan.loss == "wgan-gp" else relativistic_critic_loss
+    is_wgan = plan.loss == "wgan-gp"
+    critic_loss_of = wasserstein_critic_loss if is_wgan else relativistic_critic_loss
+    penalty_of = unit_norm_penalty if is_wgan else zero_centred_penalties
+    weight = plan.gradient_penalty * plan.penalty_interval
     b = plan.batch_size
     n_conditional = round(b * plan.conditional_share)
     history: History = []
@@ -239,13 +243,14 @@ def train_gan(
         set_rate(critic_optimiser, plan.critic_lr * rate)
         set_rate(generator_optimiser, plan.generator_lr * rate)
 
-        for _ in range(plan.n_critic):
+        for turn in range(step * plan.n_critic, (step + 1) * plan.n_critic):
             real, condition = batch()
             with torch.no_grad():
                 made = fake(condition)  # no gradient reaches the generator here
-            critic_loss, wasserstein, norm = critic_loss_of(
-                critic, real, made, condition, plan.gradient_penalty, rng
-            )
+            critic_loss, wasserstein = critic_loss_of(critic, real, made, condition)
+            if turn % plan.penalty_interval == 0:  # lazy: seldom, but as much heavier (Karras et al. 2020)
+                penalty, norm = penalty_of(critic, real, made, condition, rng)
+                critic_loss = critic_loss + weight * penalty
             critic_optimiser.zero_grad()
             critic_loss.backward()
             critic_optimiser.step()
@@ -283,32 +288,42 @@ def train_gan(
     return history
 
 
-def wgan_gp_critic_loss(
-    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor, weight: float, rng: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """E[C(fake)] - E[C(real)] + lambda E[(||grad C(x)|| - 1)^2], x between real and fake.
-
-    Gulrajani et al. (2017), eq. (3); also returns the Wasserstein estimate and the mean norm.
-    """
-    share = torch.rand(len(real) // critic.pac_size, 1, 1, generator=rng).to(real.device)
-    share = share.expand(-1, critic.pac_size, 1).reshape(-1, 1)  # one a pack, (b, 1)
-    _, gradient = critic.score_and_gradient(torch.lerp(real, fake, share), condition)
+def wasserstein_critic_loss(
+    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor
+) -> tuple[Tensor, Tensor]:
+    """E[C(fake)] - E[C(real)], and the Wasserstein estimate: Gulrajani et al. (2017), eq. (3), left part."""
     distance = wasserstein_distance(critic(real, condition), critic(fake, condition))
-    loss = -distance + weight * gradient_penalty(gradient)
-    return loss, distance.detach(), gradient.detach().norm(dim=1).mean()
+    return -distance, distance.detach()
 
 
 def relativistic_critic_loss(
-    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor, weight: float, _: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """E[softplus(C(fake) - C(real))] + gamma / 2 (R1 + R2), Huang et al. (2024), eq. (2) and (4)."""
-    score, gradient = critic.score_and_gradient(torch.cat([real, fake]), torch.cat([condition, condition]))
-    real_score, fake_score = score.chunk(2)
-    real_gradient, fake_gradient = gradient.chunk(2)
-    penalty = zero_centred_penalty(real_gradient) + zero_centred_penalty(fake_gradient)
-    loss = relativistic_loss(real_score, fake_score) + weight / 2 * penalty
+    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor
+) -> tuple[Tensor, Tensor]:
+    """E[softplus(C(fake) - C(real))], Huang et al. (2024), eq. (2); and the Wasserstein estimate."""
+    scores = critic(torch.cat([real, fake]), torch.cat([condition, condition]))
+    real_score, fake_score = scores.chunk(2)
     distance = wasserstein_distance(real_score, fake_score).detach()
-    return loss, distance, real_gradient.detach().norm(dim=1).mean()
+    return relativistic_loss(real_score, fake_score), distance
+
+
+def unit_norm_penalty(
+    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """E[(||grad C(x)|| - 1)^2], x between real and fake, and the mean norm: ibid., right part."""
+    share = torch.rand(len(real) // critic.pac_size, 1, 1, generator=rng).to(real.device)
+    share = share.expand(-1, critic.pac_size, 1).reshape(-1, 1)  # one a pack, (b, 1)
+    _, gradient = critic.score_and_gradient(torch.lerp(real, fake, share), condition)
+    return gradient_penalty(gradient), gradient.detach().norm(dim=1).mean()
+
+
+def zero_centred_penalties(
+    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor, _: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """(R1 + R2) / 2, Huang et al. (2024), eq. (4); and the mean norm of the gradient at real rows."""
+    gradient = critic.score_and_gradient(torch.cat([real, fake]), torch.cat([condition, condition]))[1]
+    real_gradient, fake_gradient = gradient.chunk(2)
+    penalty = (zero_centred_penalty(real_gradient) + zero_centred_penalty(fake_gradient)) / 2
+    return penalty, real_gradient.detach().norm(dim=1).mean()
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, cast
@@ -55,18 +56,18 @@ class TabularGAN(BaseSynthesizer):
         Equal-frequency intervals, or the components of a Gaussian mixture (Xu et al. 2019).
     hidden_dim : int >= 8, default 256
         Width of the decoder and the encoder.
-    n_blocks : int >= 1, default 2
+    n_blocks : int in [1, 64], default 2
         Residual blocks of the decoder.
     latent_dim : int >= 1, default 32
         Dimensions of z.
     noise_dim : int >= 1, default 64
         Dimensions of the generator's noise.
     n_steps : int >= 1, optional
-        Steps of the autoencoder. By default 28 passes over the table, but at least 800 and at
-        most 6,000 steps.
+        Steps of the autoencoder. By default 2.2 times the root of the number of cells of the table,
+        but at least 300 and at most 6,000.
     batch_size : int >= 8, default 512
         Rows in a step of the autoencoder.
-    learning_rate, weight_decay : float, default 1e-3 and 0.3
+    learning_rate, weight_decay : float, default 2e-3 and 0.3
         Of AdamW, for the autoencoder.
     latent_share : float in [0.05, 0.95], default 0.25
         Share of a batch that goes through z; the rest trains the decoder without it.
@@ -75,8 +76,8 @@ class TabularGAN(BaseSynthesizer):
     patience : int >= 1, default 6
         Stop the autoencoder when the held-out loss has not fallen in so many of the 24 intervals.
     n_gan_steps : int >= 1, optional
-        Steps of the generator. By default a fifth of the number of rows, but at least 1,500 and at
-        most 6,000 steps.
+        Steps of the generator. By default twice as many as the autoencoder's by default, but at least
+        1,000.
     gan_batch_size : int >= 2, default 256
         Rows in a step of the GAN; a multiple of `pac_size`.
     gan_loss : "wgan-gp" or "relativistic", default "relativistic"
@@ -86,6 +87,9 @@ class TabularGAN(BaseSynthesizer):
         Critic steps for each generator step.
     gradient_penalty : float >= 0, optional
         Weight of the penalty: lambda of WGAN-GP (default 10) or gamma of R1 + R2 (default 1).
+    penalty_interval : int >= 1, default 4
+        The critic pays the penalty in one of so many steps, and then so many times (lazy regularisation,
+        Karras et al. 2020): a third of the time of a step less.
     generator_lr, critic_lr : float > 0, default 9e-4 and 1.2e-3
         Learning rates of Adam, constant for the first half and then falling linearly.
     pac_size : int >= 1, default 1
@@ -150,7 +154,7 @@ class TabularGAN(BaseSynthesizer):
         noise_dim: int = 64,
         n_steps: int | None = None,
         batch_size: int = 512,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         weight_decay: float = 0.3,
         latent_share: float = 0.25,
         heldout_fraction: float = 0.05,
@@ -160,6 +164,7 @@ class TabularGAN(BaseSynthesizer):
         gan_loss: str = "relativistic",
         n_critic: int = 1,
         gradient_penalty: float | None = None,
+        penalty_interval: int = 4,
         generator_lr: float = 9e-4,
         critic_lr: float = 1.2e-3,
         pac_size: int = 1,
@@ -190,6 +195,7 @@ class TabularGAN(BaseSynthesizer):
         self.gan_loss = gan_loss
         self.n_critic = n_critic
         self.gradient_penalty = gradient_penalty
+        self.penalty_interval = penalty_interval
         self.generator_lr = generator_lr
         self.critic_lr = critic_lr
         self.pac_size = pac_size
@@ -206,7 +212,7 @@ class TabularGAN(BaseSynthesizer):
         "max_modes": (Interval(int, 1, 1000),),
         "modes": (Choice(("quantile", "gaussian")),),
         "hidden_dim": (Interval(int, 8),),
-        "n_blocks": (Interval(int, 1),),
+        "n_blocks": (Interval(int, 1, 64),),
         "latent_dim": (Interval(int, 1),),
         "noise_dim": (Interval(int, 1),),
         "n_steps": (Interval(int, 1), Choice((None,))),
@@ -221,6 +227,7 @@ class TabularGAN(BaseSynthesizer):
         "gan_loss": (Choice(("wgan-gp", "relativistic")),),
         "n_critic": (Interval(int, 1),),
         "gradient_penalty": (Interval(float, 0), Choice((None,))),
+        "penalty_interval": (Interval(int, 1),),
         "generator_lr": (Interval(float, 0, open_low=True),),
         "critic_lr": (Interval(float, 0, open_low=True),),
         "pac_size": (Interval(int, 1),),
@@ -361,17 +368,17 @@ class TabularGAN(BaseSynthesizer):
         return log_likelihood(self.model_, table, known, n_orders=1, seed=0)
 
     def _learn(self, encoded: EncodedTable, layout: Layout, seed: int) -> None:
-        autoencoder, gan = self._plans(len(encoded))
+        autoencoder, gan = self._plans(encoded.codes.size)
         model = LatentGAN(layout, self._architecture()).to(_torch_device(self.device))
         history = model.train_on(encoded, autoencoder, gan, self.heldout_fraction, seed, self.verbose)
         self.history_ = pd.DataFrame(history)
         self.model_ = model.eval()
 
-    def _draw(self, n_samples: int, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
-        return self._draw_in(self.n_passes, n_samples, seed, conditions)
+    def _draw(self, rows: int | range, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
+        return self._draw_in(self.n_passes, rows, seed, conditions)
 
     def _draw_in(
-        self, n_passes: int | None, n_samples: int, seed: int, conditions: EncodedConditions | None
+        self, n_passes: int | None, rows: int | range, seed: int, conditions: EncodedConditions | None
     ) -> EncodedTable:
         sampler, book = self.model_.sampler(n_passes), self.model_.book
         permitted = {} if conditions is None else conditions.permitted
@@ -381,7 +388,7 @@ class TabularGAN(BaseSynthesizer):
             given = None if part is None else Given.of(book, part, allowed)
             return book.encoded(*sampler.draw(n_rows, rng, given))
 
-        return drawn_in_blocks(draw, n_samples, seed, conditions)
+        return drawn_in_blocks(draw, rows, seed, conditions)
 
     def _architecture(self) -> Architecture:
         return Architecture(
@@ -395,7 +402,7 @@ class TabularGAN(BaseSynthesizer):
             pac_size=self.pac_size,
         )
 
-    def _plans(self, n_rows: int) -> tuple[AutoencoderPlan, GANPlan]:
+    def _plans(self, n_cells: int) -> tuple[AutoencoderPlan, GANPlan]:
         """Fill in the defaults that depend on the table or on each other."""
         below, rest = divmod(self.gan_batch_size, self.pac_size)
         if rest:
@@ -408,8 +415,10 @@ class TabularGAN(BaseSynthesizer):
         if penalty is None:
             penalty = 10.0 if self.gan_loss == "wgan-gp" else 1.0
         budget = self.max_seconds
+        # What a table can teach before it is learned by heart grows with its rows, and with what a row tells.
+        n_steps = min(max(round(2.2 * math.sqrt(n_cells)), 300), 6000)
         autoencoder = AutoencoderPlan(
-            n_steps=self.n_steps or min(max(28 * n_rows // self.batch_size, 800), 6000),
+            n_steps=self.n_steps or n_steps,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
@@ -418,11 +427,12 @@ class TabularGAN(BaseSynthesizer):
             max_seconds=None if budget is None else _AUTOENCODER_SHARE * budget,
         )
         gan = GANPlan(
-            n_steps=self.n_gan_steps or min(max(n_rows // 5, 1500), 6000),
+            n_steps=self.n_gan_steps or max(2 * n_steps, 1000),
             batch_size=self.gan_batch_size,
             loss=cast(Loss, self.gan_loss),
             n_critic=self.n_critic,
             gradient_penalty=penalty,
+            penalty_interval=self.penalty_interval,
             generator_lr=self.generator_lr,
             critic_lr=self.critic_lr,
             conditional_share=self.conditional_share,
@@ -438,6 +448,8 @@ class TabularGAN(BaseSynthesizer):
         model = LatentGAN(self.codec_.layout_, self._architecture())
         try:
             model.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
+            if sorted(model.order) != list(range(len(model.order))):
+                raise TypeError("the drawing order must name each column once")
         except (RuntimeError, TypeError) as error:
             raise ModelFileError(
                 "The weights do not fit the networks that the parameters describe."

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from synthgan.gan.conditions import canonical_order
 from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, initialise
 from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout, Span
 
@@ -35,6 +36,12 @@ MIXED = Layout.of(
     ]
 )
 """Every kind of code: atoms, intervals, groups, with order and without."""
+
+
+def order_of(layout):
+    """The canonical order where all codes of a column are as frequent: few codes first."""
+    widths = [part.n_codes for part in layout.spans]
+    return canonical_order(torch.cat([torch.full((k,), 1 / k) for k in widths]), widths)
 
 
 @st.composite

@@ -8,7 +8,7 @@ from scipy import stats
 from synthgan.gan.conditions import Allowed, Given, canonical_order, grouped, prefix_masks, subset_masks
 from synthgan.gan.networks import CodeBook
 from synthgan.layout import EncodedConditions, Permitted
-from tests.gan.tables import MIXED, atoms, random_table, seeded
+from tests.gan.tables import MIXED, atoms, order_of, random_table, seeded
 
 FAILURE_RATE = 1e-6  # of each chi-squared test, were its seed not fixed
 
@@ -19,9 +19,14 @@ def masks_of(kind, n_spans, n_rows, seed=0):
     return subset_masks(n_spans, n_rows, seeded(seed))
 
 
+def test_what_tells_least_comes_first():
+    frequency = torch.tensor([0.25, 0.25, 0.25, 0.25, 0.5, 0.5, 0.9, 0.1, 0.0, 0.0, 0.0])
+    assert canonical_order(frequency, [4, 2, 5]) == [2, 1, 0]
+
+
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=12))
 def test_few_codes_come_first_and_ties_keep_their_order(sizes):
-    order = canonical_order(atoms(*sizes))
+    order = order_of(atoms(*sizes))
     assert sorted(order) == list(range(len(sizes)))
     assert [(sizes[j], j) for j in order] == sorted((size, j) for j, size in enumerate(sizes))
 

@@ -38,6 +38,7 @@ def trained(layout, n_rows=600, seed=0, n_steps=30, loss="relativistic"):
         loss=loss,
         n_critic=1,
         gradient_penalty=1.0,
+        penalty_interval=4,
         generator_lr=1e-3,
         critic_lr=1e-3,
         conditional_share=0.25,

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from synthgan.gan.conditions import Allowed, Given, canonical_order, grouped
+from synthgan.gan.conditions import Allowed, Given, grouped
 from synthgan.gan.networks import Rows
 from synthgan.gan.sampling import Sampler, _Drawn, inverse_cdf
 from synthgan.layout import EncodedConditions, EncodedTable, Permitted
-from tests.gan.tables import MIXED, NOISE, atoms, networks, random_table, seeded
+from tests.gan.tables import MIXED, NOISE, atoms, networks, order_of, random_table, seeded
 
 FAILURE_RATE = 1e-6  # of each chi-squared test, were its seed not fixed
 LOGITS = st.lists(st.sampled_from([-np.inf, -30.0]) | st.floats(-9, 9, width=32), min_size=1, max_size=12)
@@ -18,7 +18,7 @@ UNIFORM = st.floats(0, 1 - 2**-24, width=32)
 
 def sampler_of(made, layout, n_passes, seed=0):
     offsets = 0.5 * torch.randn(layout.width, generator=seeded(seed))
-    return Sampler(made.decoder, made.generator, canonical_order(layout), offsets, n_passes)
+    return Sampler(made.decoder, made.generator, order_of(layout), offsets, n_passes)
 
 
 # One draw
@@ -111,7 +111,7 @@ def drawn_plainly(made, sampler, n_passes, n_rows, rng):
     if n_passes < len(MIXED):
         noise = torch.from_numpy(rng.standard_normal((n_rows, NOISE), dtype=np.float32))
         added = decoder.latent(made.generator(noise, decoder.embed(rows, observed)))
-    for group in grouped(canonical_order(MIXED), n_passes):
+    for group in grouped(order_of(MIXED), n_passes):
         hidden = decoder.hidden(decoder.embed(rows, observed) + added)
         logits = (decoder.code_logits(hidden) + bias).split(book.widths, dim=1)
         for j in group:
@@ -161,7 +161,7 @@ def test_a_decoder_that_knows_the_marginals_only_draws_them():
         decoder.weight.zero_()
         decoder.ordinal.zero_()
     n = 20_000
-    sampler = Sampler(decoder, made.generator, canonical_order(MIXED), torch.zeros(MIXED.width), len(MIXED))
+    sampler = Sampler(decoder, made.generator, order_of(MIXED), torch.zeros(MIXED.width), len(MIXED))
     rows, _ = sampler.draw(n, np.random.default_rng(0))
     codes = rows.codes - book.starts
     for j, width in enumerate(book.widths):
@@ -184,7 +184,7 @@ def test_offsets_move_the_draws(n_passes):
     layout = atoms(2, 3, 2)
     made = networks(layout)
     offsets = torch.tensor([0.0, -torch.inf, 0, 0, -torch.inf, 0, 0])
-    order = canonical_order(layout)
+    order = order_of(layout)
     for added, drawn in ((torch.zeros(7), True), (offsets, False)):
         sampler = Sampler(made.decoder, made.generator, order, added, n_passes)
         codes = sampler.draw(400, np.random.default_rng(0))[0].codes
@@ -194,7 +194,7 @@ def test_offsets_move_the_draws(n_passes):
 @pytest.mark.parametrize("n_passes", [1, 2, len(MIXED)])
 def test_calibrated_offsets_give_codes_their_frequencies(n_passes):
     made = networks(MIXED)
-    order = canonical_order(MIXED)
+    order = order_of(MIXED)
     frequency = torch.cat(
         [torch.arange(1.0, k + 1) / torch.arange(1.0, k + 1).sum() for k in made.book.widths]
     )
@@ -300,7 +300,7 @@ def filled_plainly(made, sampler, given, rng):
     numbers = torch.from_numpy(rng.random((n_rows, len(MIXED), 3), dtype=np.float32))
     rows, observed = Rows(given.rows.codes.clone(), given.rows.cells.clone()), given.known.clone()
     bias = sampler.bias - decoder.bias
-    for j in canonical_order(MIXED):
+    for j in order_of(MIXED):
         hidden, gap = decoder.hidden(decoder.embed(rows, observed)), ~given.known[:, j]
         logits = (decoder.code_logits(hidden) + bias).split(book.widths, dim=1)[j]
         codes = inverse_cdf(logits, numbers[:, j, 0]) + book.starts[j]
@@ -345,7 +345,7 @@ def test_the_share_of_an_interval_counts_by_the_row():
     rows, place = sampler.draw(60_000, np.random.default_rng(0))
     free = made.book.encoded(rows, place)
     upper = Permitted(np.array([1, 2, 4]), np.array([0.0, -1, 0]), np.array([1.0, 1, 0]))
-    first = canonical_order(MIXED)[0]
+    first = order_of(MIXED)[0]
     assert first != 2
     met = np.isin(free.codes[:, 2], [2, 4]) | ((free.codes[:, 2] == 1) & (free.alphas[:, 2] >= 0))
     blank = EncodedTable(np.zeros((1, 5), np.int32), np.zeros((1, 5)))

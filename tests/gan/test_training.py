@@ -21,8 +21,10 @@ from synthgan.gan.training import (
     schedule,
     train_autoencoder,
     train_gan,
+    unit_norm_penalty,
     warm_linear,
-    wgan_gp_critic_loss,
+    wasserstein_critic_loss,
+    zero_centred_penalties,
 )
 from synthgan.layout import EncodedTable
 from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, atoms, networks, random_table, seeded
@@ -43,7 +45,12 @@ def autoencoder_plan(**changes):
 
 def gan_plan(loss="wgan-gp", **changes):
     plan = {"n_steps": 30, "batch_size": 64, "n_critic": 1, "conditional_share": 0.25, "max_seconds": None}
-    plan |= {"generator_lr": 2e-3, "critic_lr": 2e-3, "gradient_penalty": 10.0 if loss == "wgan-gp" else 0.5}
+    plan |= {
+        "penalty_interval": 1,
+        "generator_lr": 2e-3,
+        "critic_lr": 2e-3,
+        "gradient_penalty": 10.0 if loss == "wgan-gp" else 0.5,
+    }
     return GANPlan(loss=loss, **plan | changes)
 
 
@@ -267,20 +274,30 @@ def test_training_is_repeatable_and_keeps_to_its_generator(loss):
     assert not any(same(one, two) for one, two in zip(first, other, strict=True))
 
 
-def test_the_critics_wasserstein_loss_is_the_sum_of_its_parts():
+def test_the_critics_wasserstein_loss_is_the_distance():
     critic = networks(MIXED, pac_size=2).critic
     rng = seeded()
     real, fake = torch.randn(8, LATENT, generator=rng), torch.randn(8, LATENT, generator=rng)
     condition = torch.randn(8, HIDDEN, generator=rng)
     distance = wasserstein_distance(critic(real, condition), critic(fake, condition))
-    plain, estimate, _ = wgan_gp_critic_loss(critic, real, fake, condition, 0.0, seeded())
-    torch.testing.assert_close(plain, -distance)
+    loss, estimate = wasserstein_critic_loss(critic, real, fake, condition)
+    torch.testing.assert_close(loss, -distance)
     torch.testing.assert_close(estimate, distance)
-    weighted = [
-        wgan_gp_critic_loss(critic, real, fake, condition, weight, seeded())[0] for weight in (1.0, 3.0)
-    ]
-    assert weighted[0] > plain
-    torch.testing.assert_close(weighted[1] - plain, 3 * (weighted[0] - plain), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_penalty_is_paid_in_one_step_of_many_and_as_much_heavier(loss):
+    def trained(**changes):
+        made = networks(MIXED)
+        history = gan_of(made, two_clusters(100), gan_plan(loss, **changes))
+        return state(made.critic), history[-1]["gradient_norm"]
+
+    each, norm = trained(n_steps=1)
+    assert same(
+        trained(n_steps=1, penalty_interval=4, gradient_penalty=gan_plan(loss).gradient_penalty / 4)[0], each
+    )
+    assert not same(trained(n_steps=4, penalty_interval=4)[0], trained(n_steps=4)[0])
+    assert trained(n_steps=4, penalty_interval=4)[1] == pytest.approx(norm)  # that of the first step
 
 
 def test_the_penalty_is_taken_between_real_and_fake():
@@ -295,22 +312,23 @@ def test_the_penalty_is_taken_between_real_and_fake():
         critic.out.weight[0, :2] = torch.tensor([5.0, -5.0])
     ends = torch.zeros(40, LATENT), torch.zeros(40, LATENT)
     ends[0][:, 0] = 1
-    _, _, norm = wgan_gp_critic_loss(critic, *ends, torch.zeros(40, HIDDEN), 10.0, seeded())
+    penalty, norm = unit_norm_penalty(critic, *ends, torch.zeros(40, HIDDEN), seeded())
     slope_after = 0.2**3  # a negative unit passes three LeakyReLU layers
     assert float(norm) == pytest.approx(5 * (1 - slope_after), rel=1e-3)
+    assert penalty.item() == pytest.approx((5 * (1 - slope_after) - 1) ** 2, rel=1e-3)
 
 
 def test_the_critics_relativistic_loss_is_log_2_and_its_penalties_where_real_equals_fake():
     critic = networks(MIXED).critic
     rng = seeded()
     real, condition = torch.randn(8, LATENT, generator=rng), torch.randn(8, HIDDEN, generator=rng)
-    loss, distance, norm = relativistic_critic_loss(critic, real, real, condition, 0.0, seeded())
+    loss, distance = relativistic_critic_loss(critic, real, real, condition)
     assert loss.item() == pytest.approx(math.log(2))
     assert float(distance) == 0
     gradient = critic.score_and_gradient(real, condition)[1].detach()
     squares = float(gradient.square().sum(dim=1).mean())  # R1 and R2 alike
-    loss, _, norm = relativistic_critic_loss(critic, real, real, condition, 0.5, seeded())
-    assert loss.item() == pytest.approx(math.log(2) + 0.5 * squares, rel=1e-5)
+    penalty, norm = zero_centred_penalties(critic, real, real, condition, seeded())
+    assert penalty.item() == pytest.approx(squares, rel=1e-5)
     assert float(norm) == pytest.approx(float(gradient.norm(dim=1).mean()))
 
 

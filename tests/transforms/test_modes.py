@@ -91,8 +91,23 @@ def test_uniform_alphas_bring_back_the_distribution():
     assert distance < 0.008  # two samples of 100,000 differ by 0.006 in 95 % of cases
 
 
+def test_modes_of_a_long_tail_are_halved():
+    x = np.random.default_rng(1).lognormal(sigma=1.5, size=60_000)
+    codes = fit(x, max_modes=24)
+    counts = np.bincount(codes.encode(x)[0])
+    assert len(codes) == 24  # 20 of equal mass, and 4 halvings, all in the tail
+    assert counts[:19] == pytest.approx(np.full(19, 3000), rel=0.01)
+    assert counts[19:] == pytest.approx([1500, 750, 375, 188, 188], rel=0.02)
+
+
+def test_a_mode_of_few_rows_is_not_halved():
+    codes = fit(np.random.default_rng(1).lognormal(sigma=2, size=700), max_modes=24)
+    x = np.random.default_rng(1).lognormal(sigma=2, size=700)
+    assert np.bincount(codes.encode(x)[0]).min() >= 28  # about ROWS_PER_MODE
+
+
 def test_alphas_of_the_fitted_values_are_uniform():
-    x = np.random.default_rng(1).normal(size=60_000)
+    x = np.random.default_rng(1).uniform(size=60_000)
     codes = fit(x, max_modes=20)
     code, alpha = codes.encode(x)
     assert len(codes) == 20
