@@ -76,7 +76,7 @@ class TabularGAN(BaseSynthesizer):
     patience : int >= 1, default 6
         Stop the autoencoder when the held-out loss has not fallen in so many of the 24 intervals.
     n_gan_steps : int >= 1, optional
-        Steps of the generator. By default twice as many as the autoencoder's by default, but at least
+        Steps of the generator. By default 1.5 times the default of `n_steps`, but at least
         1,000.
     gan_batch_size : int >= 2, default 256
         Rows in a step of the GAN; a multiple of `pac_size`.
@@ -427,7 +427,7 @@ class TabularGAN(BaseSynthesizer):
             max_seconds=None if budget is None else _AUTOENCODER_SHARE * budget,
         )
         gan = GANPlan(
-            n_steps=self.n_gan_steps or max(2 * n_steps, 1000),
+            n_steps=self.n_gan_steps or max(3 * n_steps // 2, 1000),
             batch_size=self.gan_batch_size,
             loss=cast(Loss, self.gan_loss),
             n_critic=self.n_critic,
