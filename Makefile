@@ -10,7 +10,7 @@ OLD    := .venv-minimum
 export GOMP_SPINCOUNT ?= 4000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-minimum audit clean
+.PHONY: help demo test test-minimum audit bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/'
@@ -28,6 +28,12 @@ test: $(VENV)/.test  ## format, lint, types, tests and doctests; cheap checks fi
 # for current versions: old ones have no types for some of them.
 test-minimum: $(OLD)/.test  ## tests with the lowest version of each dependency, see tests/minimum.txt
 	$(OLD)/bin/pytest -q -W default --ignore tests/test_awkward.py
+
+TABLES ?= data
+
+bench: $(VENV)/.test  ## our models and the peers on the tables in TABLES=folder; takes hours, see benchmarks/README.md
+	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.run $(TABLES) --models independent,bootstrap,tabular_gan,few_passes,tabular_argn,arf,gaussian_copula,ctgan,tvae,smote --part fidelity --part utility
 
 # Strict: a package that the database could not be asked about is a failure, too.
 audit: $(VENV)/.demo  ## known security holes of what is installed; needs the network

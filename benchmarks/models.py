@@ -3,10 +3,11 @@
 Started by ``run.py`` as a process of its own, once for each (table, model, seed), so that
 libraries with clashing requirements can be compared and peak memory is that of one model:
 
-    python benchmarks/models.py MODEL REAL.parquet FACTS.json SYNTHETIC.parquet --seed 0
+    python benchmarks/models.py MODEL REAL.parquet FACTS.json FOLDER --seed 0
 
-Each model is used through its public interface with its default settings. The last line on
-standard output is JSON: seconds, memory, versions.
+Each model is used through its public interface with its default settings. For each way in which it
+samples, FOLDER gets NAME.parquet, and the last line on standard output, which is JSON, tells seconds,
+memory and versions under NAME.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 Sampler = Callable[[int], pd.DataFrame]
-Fit = Callable[[pd.DataFrame, dict[str, str], int], Sampler]
+Fit = Callable[[pd.DataFrame, dict[str, str], int], Sampler | dict[str, Sampler]]
 
 
 def tabular_gan(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sampler:
@@ -35,11 +36,14 @@ def tabular_gan(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sampler
     return lambda n: model.sample(n, random_state=seed)
 
 
-def tabular_gan_one_pass(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sampler:
+def few_passes(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> dict[str, Sampler]:
     from synthgan import TabularGAN
 
-    model = TabularGAN(kinds=_ours(kinds), random_state=seed, n_passes=1).fit(real)
-    return lambda n: model.sample(n, random_state=seed)
+    model = TabularGAN(kinds=_ours(kinds), random_state=seed).fit(real)
+    return {
+        "tabular_gan, 4 passes": lambda n: model.sample(n, random_state=seed, n_passes=4),
+        "tabular_gan, 1 pass": lambda n: model.sample(n, random_state=seed, n_passes=1),
+    }
 
 
 def independent(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sampler:
@@ -180,7 +184,7 @@ def _plain(
 
 MODELS: dict[str, tuple[str, Fit]] = {  # name: environment, way to fit
     "tabular_gan": ("synthgan", tabular_gan),
-    "tabular_gan_one_pass": ("synthgan", tabular_gan_one_pass),
+    "few_passes": ("synthgan", few_passes),
     "independent": ("synthgan", independent),
     "bootstrap": ("synthgan", bootstrap),
     "ctgan": ("ctgan", ctgan),
@@ -198,30 +202,31 @@ def main() -> None:
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("real", type=Path)
     parser.add_argument("facts", type=Path)
-    parser.add_argument("synthetic", type=Path)
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     package, fit = MODELS[options.model]
     real = pd.read_parquet(options.real)
     kinds = json.loads(options.facts.read_text(encoding="utf-8"))["columns"]
     wall, cpu = time.perf_counter(), time.process_time()
-    sample = fit(real, kinds, options.seed)
-    fitted, fitted_cpu = time.perf_counter(), time.process_time()
-    made = sample(len(real))
-    sampled = time.perf_counter()
-    made[list(real.columns)].to_parquet(options.synthetic)
-    print(
-        json.dumps(
-            {
-                "fit_seconds": fitted - wall,
-                "fit_cpu_seconds": fitted_cpu - cpu,
-                "sample_seconds": sampled - fitted,
-                "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                "version": importlib.metadata.version(package),
-                "python": platform.python_version(),
-            }
-        )
-    )
+    samplers = fit(real, kinds, options.seed)
+    if not isinstance(samplers, dict):
+        samplers = {options.model: samplers}
+    common = {
+        "fit_seconds": time.perf_counter() - wall,
+        "fit_cpu_seconds": time.process_time() - cpu,
+        "version": importlib.metadata.version(package),
+        "python": platform.python_version(),
+    }
+    found = {}
+    for name, sample in samplers.items():
+        start = time.perf_counter()
+        made = sample(len(real))
+        seconds = time.perf_counter() - start
+        made[list(real.columns)].to_parquet(options.folder / f"{name}.parquet")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        found[name] = {**common, "sample_seconds": seconds, "peak_memory_mb": peak}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

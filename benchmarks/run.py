@@ -28,10 +28,11 @@ import pandas as pd
 from benchmarks.models import MODELS
 from benchmarks.peers import interpreter
 from synthgan.evaluation import evaluate
+from synthgan.evaluation.protocol import PARTS
 from synthgan.io import atomic_write
 
 KINDS = {"numeric": "numerical", "categorical": "categorical", "datetime": "datetime"}
-KEY = ["dataset", "model", "seed"]
+KEY = ["dataset", "run", "seed"]  # one run may give several lines: the ways in which a model samples
 SHOWN = {  # column of the summary: metric, decimals, factor
     "fit s": ("fit_seconds", 0, 1),
     "sample s": ("sample_seconds", 1, 1),
@@ -53,10 +54,11 @@ def _listed(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 @click.option("--models", callback=_listed, default="independent,bootstrap,tabular_gan", show_default=True)
 @click.option("--seeds", callback=_listed, default="0,1,2", show_default=True)
 @click.option("--threads", default=os.cpu_count(), show_default=True)
+@click.option("--part", multiple=True, default=PARTS, show_default=True, help="Of the report; repeatable.")
 @click.option("--limit-seconds", default=7200, show_default=True, help="For one model on one table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("benchmarks/results.csv"))
 @click.option("--summary", is_flag=True, help="Print the table of the means as Markdown, run nothing.")
-def main(folder, datasets, models, seeds, threads, limit_seconds, output, summary):
+def main(folder, datasets, models, seeds, threads, part, limit_seconds, output, summary):
     """Run every model on every table with every seed."""
     unknown = [model for model in models if model not in MODELS]
     if unknown:
@@ -67,14 +69,18 @@ def main(folder, datasets, models, seeds, threads, limit_seconds, output, summar
         return
     names = datasets or sorted(path.stem for path in folder.glob("*.json"))
     for name, seed, model in product(names, map(int, seeds), models):
-        if ((done["dataset"] == name) & (done["model"] == model) & (done["seed"] == seed)).any():
+        if ((done["dataset"] == name) & (done["run"] == model) & (done["seed"] == seed)).any():
             continue
-        row = {"dataset": name, "model": model, "seed": seed, **stamp(threads)}
-        row |= run_model(folder, name, model, seed, threads, limit_seconds)
-        done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
+        found = run_model(folder, name, model, seed, threads, limit_seconds, part)
+        rows = [
+            {"dataset": name, "run": model, "seed": seed, "model": k, **stamp(threads), **v}
+            for k, v in found.items()
+        ]
+        done = pd.concat([done, pd.DataFrame(rows)], ignore_index=True)
         atomic_write(output, done.to_csv(index=False).encode())
-        said = row.get("error") or ", ".join(f"{title} {_figure(row, title)}" for title in SHOWN)
-        click.echo(f"{name} {model} {seed}: {said}", err=True)
+        for row in rows:
+            said = row.get("error") or ", ".join(f"{title} {_figure(row, title)}" for title in SHOWN)
+            click.echo(f"{name} {row['model']} {seed}: {said}", err=True)
 
 
 def stamp(threads: int) -> dict[str, Any]:
@@ -88,13 +94,14 @@ def stamp(threads: int) -> dict[str, Any]:
     }
 
 
-def run_model(folder: Path, name: str, model: str, seed: int, threads: int, limit: float) -> dict[str, Any]:
-    """Fit, sample and judge; what goes wrong becomes the column "error"."""
+def run_model(
+    folder: Path, name: str, model: str, seed: int, threads: int, limit: float, parts: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """Fit, sample and judge, for each way of sampling; what goes wrong becomes the column "error"."""
     facts = folder / f"{name}.json"
     real, holdout = (folder / f"{name}_{part}.parquet" for part in ("train", "test"))
     with tempfile.TemporaryDirectory() as temporary:
-        made = Path(temporary) / "synthetic.parquet"
-        command = [interpreter(MODELS[model][0]), "benchmarks/models.py", model, real, facts, made]
+        command = [interpreter(MODELS[model][0]), "benchmarks/models.py", model, real, facts, temporary]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "4000"}
         try:
             found = subprocess.run(
@@ -106,18 +113,24 @@ def run_model(folder: Path, name: str, model: str, seed: int, threads: int, limi
                 check=True,
             )
         except subprocess.TimeoutExpired:
-            return {"error": f"more than {limit:.0f} s"}
+            return {model: {"error": f"more than {limit:.0f} s"}}
         except subprocess.CalledProcessError as error:
-            return {"error": (error.stderr.strip().splitlines() or ["no message"])[-1][:200]}
+            return {model: {"error": (error.stderr.strip().splitlines() or ["no message"])[-1][:200]}}
         measured = json.loads(found.stdout.strip().splitlines()[-1])
-        return measured | judge(real, made, holdout, facts, seed)
+        for way, row in measured.items():
+            row |= judge(real, Path(temporary) / f"{way}.parquet", holdout, facts, seed, parts)
+        return measured
 
 
-def judge(real: Path, made: Path, holdout: Path, facts: Path, seed: int) -> dict[str, Any]:
-    """Give every metric of the report."""
+def judge(
+    real: Path, made: Path, holdout: Path, facts: Path, seed: int, parts: tuple[str, ...]
+) -> dict[str, Any]:
+    """Give every metric of some parts of the report."""
     told = json.loads(facts.read_text(encoding="utf-8"))
     kinds = {name: KINDS[kind] for name, kind in told["columns"].items()}
-    report = evaluate(real, made, holdout=holdout, target=told["target"], kinds=kinds, random_state=seed)
+    report = evaluate(
+        real, made, holdout=holdout, target=told["target"], kinds=kinds, parts=parts, random_state=seed
+    )
     return dict(zip(report.frame["metric"], report.frame["value"], strict=True))
 
 
