@@ -42,6 +42,8 @@ def main(names: list[str]) -> None:
             subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
         command = [str(place / "bin" / "pip"), "install", "--quiet", *REQUIREMENTS[name]]
         subprocess.run(command, check=True)
+        # Some bring a torchvision for another build of torch, whose import fails; none needs it.
+        subprocess.run([str(place / "bin" / "pip"), "uninstall", "--quiet", "-y", "torchvision"], check=True)
 
 
 if __name__ == "__main__":
