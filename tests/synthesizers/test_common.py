@@ -64,6 +64,7 @@ CHANGES = {  # for each estimator and parameter another value, which must change
         "gan_loss": "wgan-gp",
         "n_critic": 3,
         "gradient_penalty": 100.0,
+        "penalty_interval": 1,
         "generator_lr": 0.01,
         "critic_lr": 0.01,
         "pac_size": 2,
