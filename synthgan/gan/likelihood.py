@@ -76,14 +76,14 @@ def chain_log_likelihood(decoder: Decoder, rows: Rows, known: Tensor, order: lis
     known : bool Tensor of shape (b, g)
     order : list of int
     """
-    book, tables = decoder.book, decoder.embed.tables()
+    book, tables, weight = decoder.book, decoder.embed.tables(), decoder.code_weight()
     total = torch.zeros(len(rows), dtype=torch.float64, device=known.device)
     shown = torch.zeros_like(known)
     context = torch.zeros(len(rows), dtype=torch.int64, device=known.device)  # number of what is shown, (b,)
     for j in order:
         first, place = _distinct(context)
         hidden = decoder.hidden(decoder.embed(rows.take(first), shown[first], tables))[place]  # (b, h)
-        total -= column_nll(decoder, hidden, rows, j).double() * known[:, j]
+        total -= column_nll(decoder, hidden, rows, j, weight).double() * known[:, j]
         shown[:, j] = known[:, j]
         code = rows.codes[:, j] - book.starts[j]
         cell = rows.cells[:, book.fine.index(j)] if j in book.fine else 0

@@ -59,11 +59,14 @@ def hidden_nll(decoder: Decoder, hidden: Tensor, rows: Rows, observed: Tensor) -
     return nll * ~observed
 
 
-def column_nll(decoder: Decoder, hidden: Tensor, rows: Rows, j: int) -> Tensor:
-    """One column of `hidden_nll`, shape (b,), at the cost of that column's logits only."""
+def column_nll(decoder: Decoder, hidden: Tensor, rows: Rows, j: int, weight: Tensor) -> Tensor:
+    """One column of `hidden_nll`, shape (b,), at the cost of that column's logits only.
+
+    `weight` is `Decoder.code_weight`, which serves all columns.
+    """
     book = decoder.book
     nll = F.cross_entropy(
-        decoder.column_logits(hidden, j), rows.codes[:, j] - book.starts[j], reduction="none"
+        decoder.column_logits(hidden, j, weight), rows.codes[:, j] - book.starts[j], reduction="none"
     )
     if j in book.fine:
         i = book.fine.index(j)

@@ -103,14 +103,16 @@ class CodeBook(nn.Module):
     cells : int64 Tensor of shape (w,)
         Cells that the alpha of each code has: 1 for an atom, `CELLS` for an interval,
         the number of members for a group.
-    basis : float32 Tensor of shape (w, k)
-        Ramps over the rank of ordered codes (piecewise-linear encoding, Gorishniy et al.
-        2022, eq. (1)), 0 for codes without order.
+    n_ramps : int
+        Number of ramps over the ranks of ordered codes, of all columns together (piecewise-linear
+        encoding, Gorishniy et al. 2022, eq. (1)).
     """
 
     starts: Tensor
     cells: Tensor
-    basis: Tensor
+    ramps: Tensor
+    ramp_rows: Tensor
+    ramp_index: Tensor
     fine_index: Tensor
     fine_starts: Tensor
     continuous: Tensor
@@ -137,7 +139,7 @@ class CodeBook(nn.Module):
         for name, value in {
             "starts": layout.starts,
             "cells": cells.astype(np.int64),
-            "basis": _ordinal_basis(layout),
+            **_ramps(layout),
             "fine_index": np.array(self.fine, dtype=np.int64),
             "fine_starts": layout.starts[self.fine],
             "continuous": flat == CONTINUOUS,
@@ -145,6 +147,7 @@ class CodeBook(nn.Module):
             "member_base": member_base[self.fine],
         }.items():
             self.register_buffer(name, torch.as_tensor(value), persistent=False)
+        self.n_ramps = int((self.ramps != 0).any(dim=1).sum())
 
     def rows(self, encoded: EncodedTable) -> Rows:
         """Turn codes and alphas into offsets and cells."""
@@ -163,6 +166,13 @@ class CodeBook(nn.Module):
         )
         return EncodedTable((rows.codes - self.starts).int().cpu().numpy(), alphas.cpu().numpy())
 
+    def ordinal(self, weights: Tensor) -> Tensor:
+        """Sum the weights of the ramps at each code, (n_ramps, h) -> (w, h); 0 for codes without order."""
+        if not len(self.ramps):
+            return weights.new_zeros(len(self.ramp_index), weights.shape[1])
+        padded = F.pad(weights, (0, 0, 0, 1))[self.ramp_rows]  # (o, k, h)
+        return torch.bmm(self.ramps, padded).flatten(0, 1).index_select(0, self.ramp_index)
+
     def slopes(
         self, codes: Tensor, cells: Tensor, fine: slice | list[int] = slice(None)
     ) -> tuple[Tensor, Tensor]:
@@ -178,19 +188,29 @@ class CodeBook(nn.Module):
         return row, scale.float()
 
 
-def _ordinal_basis(layout: Layout) -> np.ndarray:
-    """Build the ramps of `CodeBook.basis`: block-diagonal, `_KNOTS` columns for each ordered span."""
-    blocks = []
-    for span in layout.spans:
-        ordered = ~np.isnan(span.position)
-        if ordered.sum() <= 2:
-            continue
-        k = min(_KNOTS, int(ordered.sum()) - 1)
-        ramps = np.clip(span.position[:, None] * k - np.arange(k), 0, 1)  # (n_codes, k)
-        block = np.zeros((layout.width, k), np.float32)
-        block[span.start : span.stop] = np.where(ordered[:, None], ramps, 0)
-        blocks.append(block)
-    return np.concatenate(blocks, axis=1) if blocks else np.zeros((layout.width, 0), np.float32)
+def _ramps(layout: Layout) -> dict[str, np.ndarray]:
+    """Build the ramps of `CodeBook.ordinal`: a block for each ordered span, padded to one size.
+
+    ``ramps`` (o, m + 1, k) holds the value of each ramp at each code, its last row is 0; ``ramp_index`` (w,)
+    the flat row of each code in it; ``ramp_rows`` (o, k) the rows of a table of weights, one past its end
+    where there is no ramp.
+    """
+    ordered = [~np.isnan(span.position) for span in layout.spans]
+    spans = [j for j, mask in enumerate(ordered) if mask.sum() > 2]
+    n_ramps = [min(_KNOTS, int(ordered[j].sum()) - 1) for j in spans]
+    height = max((layout.spans[j].n_codes for j in spans), default=0) + 1
+    ramps = np.zeros((len(spans), height, _KNOTS), np.float32)
+    rows = np.full((len(spans), _KNOTS), sum(n_ramps), dtype=np.int64)
+    index = np.full(layout.width, height - 1, dtype=np.int64)  # a row of zeros
+    for i, (j, k) in enumerate(zip(spans, n_ramps, strict=True)):
+        span = layout.spans[j]
+        rank = np.where(ordered[j], span.position, 0)[:, None]
+        ramps[i, : span.n_codes, :k] = np.where(
+            ordered[j][:, None], np.clip(rank * k - np.arange(k), 0, 1), 0
+        )
+        rows[i, :k] = sum(n_ramps[:i]) + np.arange(k)
+        index[span.start : span.stop] = i * height + np.arange(span.n_codes)
+    return {"ramps": ramps, "ramp_rows": rows, "ramp_index": index}
 
 
 class RowEmbedding(nn.Module):
@@ -199,10 +219,9 @@ class RowEmbedding(nn.Module):
     def __init__(self, book: CodeBook, dim: int) -> None:
         super().__init__()
         self.book = book
-        width, n_basis = book.basis.shape
-        n_spans = len(book.widths)
+        width, n_spans = len(book.cells), len(book.widths)
         self.codes = nn.Parameter(torch.empty(width, dim))
-        self.ordinal = nn.Parameter(torch.empty(n_basis, dim))
+        self.ordinal = nn.Parameter(torch.empty(book.n_ramps, dim))
         self.slopes = nn.Parameter(torch.empty(book.n_slopes, dim))
         self.hidden = nn.Parameter(torch.empty(n_spans, dim))
 
@@ -216,7 +235,7 @@ class RowEmbedding(nn.Module):
 
     def tables(self) -> Tensor:
         """Stack the effective embedding of each code, each hidden token and each slope."""
-        return torch.cat([self.codes + self.book.basis @ self.ordinal, self.hidden, self.slopes])
+        return torch.cat([self.codes + self.book.ordinal(self.ordinal), self.hidden, self.slopes])
 
     def forward(self, rows: Rows, observed: Tensor, tables: Tensor | None = None) -> Tensor:
         """Embed rows, shape (b, h); ``observed`` is a bool mask of shape (b, g).
@@ -268,9 +287,9 @@ class Decoder(nn.Module):
         self.latent = _linear(latent_dim, hidden_dim, bias=False)
         self.blocks = nn.Sequential(*(ResidualBlock(hidden_dim, inner_dim) for _ in range(n_blocks)))
         self.norm = nn.LayerNorm(hidden_dim)
-        width, n_basis = book.basis.shape
+        width = len(book.cells)
         self.weight = nn.Parameter(torch.empty(width, hidden_dim))
-        self.ordinal = nn.Parameter(torch.empty(n_basis, hidden_dim))
+        self.ordinal = nn.Parameter(torch.empty(book.n_ramps, hidden_dim))
         self.bias = nn.Parameter(torch.zeros(width))
         n_fine = len(book.fine)
         self.cell_in = nn.Parameter(torch.empty(n_fine, hidden_dim, _CELL_DIM))
@@ -309,7 +328,7 @@ class Decoder(nn.Module):
 
     def code_weight(self) -> Tensor:
         """Effective output weights, one row for each code, shape (w, h)."""
-        return self.weight + self.book.basis @ self.ordinal
+        return self.weight + self.book.ordinal(self.ordinal)
 
     def code_logits(self, hidden: Tensor) -> Tensor:
         """Logits over the codes of all columns, (b, h) -> (b, w)."""
@@ -319,12 +338,11 @@ class Decoder(nn.Module):
         """Embedded row of which nothing is observed, shape (1, h)."""
         return self.embed.hidden.sum(dim=0, keepdim=True)
 
-    def column_logits(self, hidden: Tensor, j: int) -> Tensor:
-        """Logits over the codes of column j, (b, h) -> (b, k)."""
+    def column_logits(self, hidden: Tensor, j: int, weight: Tensor) -> Tensor:
+        """Logits over the codes of column j, (b, h) -> (b, k), with the weights of `code_weight`."""
         start = int(self.book.starts[j])
         span = slice(start, start + self.book.widths[j])
-        weight = self.weight[span] + self.book.basis[span] @ self.ordinal
-        return F.linear(hidden, weight, self.bias[span])
+        return F.linear(hidden, weight[span], self.bias[span])
 
     def column_cell_logits(self, hidden: Tensor, i: int, codes: Tensor) -> Tensor:
         """Logits over cells of the i-th fine column given its codes, (b, h), (b,) -> (b, c)."""

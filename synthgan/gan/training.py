@@ -332,9 +332,10 @@ def chain_nll(decoder: Decoder, rows: Rows, order: list[int]) -> Tensor:
     n_rows, n_spans = rows.codes.shape
     nll = torch.zeros(n_spans)
     observed = torch.zeros(n_rows, n_spans, dtype=torch.bool, device=rows.codes.device)
+    tables, weight = decoder.embed.tables(), decoder.code_weight()
     for j in order:
-        hidden = decoder.hidden(decoder.embed(rows, observed))
-        nll[j] = column_nll(decoder, hidden, rows, j).mean()
+        hidden = decoder.hidden(decoder.embed(rows, observed, tables))
+        nll[j] = column_nll(decoder, hidden, rows, j, weight).mean()
         observed[:, j] = True
     return nll
 

@@ -44,6 +44,20 @@ def order_of(layout):
     return canonical_order(torch.cat([torch.full((k,), 1 / k) for k in widths]), widths)
 
 
+def ramps_of(layout):
+    """The ramps over the rank of ordered codes, as one block-diagonal matrix of shape (w, n_ramps)."""
+    blocks = []
+    for part in layout.spans:
+        ordered = ~np.isnan(part.position)
+        if ordered.sum() > 2:
+            k = min(16, int(ordered.sum()) - 1)
+            block = np.zeros((layout.width, k), np.float32)
+            ramps = np.clip(part.position[:, None] * k - np.arange(k), 0, 1)
+            block[part.start : part.stop] = np.where(ordered[:, None], ramps, 0)
+            blocks.append(block)
+    return torch.from_numpy(np.concatenate([np.zeros((layout.width, 0), np.float32), *blocks], axis=1))
+
+
 @st.composite
 def layouts(draw, max_spans=5):
     """Layouts of any codes."""

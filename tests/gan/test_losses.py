@@ -17,7 +17,7 @@ from synthgan.gan.losses import (
 )
 from synthgan.gan.networks import Critic, initialise
 from synthgan.layout import CONTINUOUS, Layout
-from tests.gan.tables import MIXED, atoms, networks, random_table, seeded, span
+from tests.gan.tables import MIXED, atoms, networks, ramps_of, random_table, seeded, span
 
 
 @st.composite
@@ -113,7 +113,10 @@ def test_the_loss_of_one_column_is_its_part_of_the_whole():
     whole = hidden_nll(made.decoder, hidden, rows, torch.zeros(20, len(MIXED), dtype=torch.bool))
     for j in range(len(MIXED)):
         torch.testing.assert_close(
-            column_nll(made.decoder, hidden, rows, j), whole[:, j], rtol=1e-5, atol=1e-5
+            column_nll(made.decoder, hidden, rows, j, made.decoder.code_weight()),
+            whole[:, j],
+            rtol=1e-5,
+            atol=1e-5,
         )
 
 
@@ -146,7 +149,7 @@ def test_the_loss_is_that_of_a_twin_by_hand():
     nll = hidden_nll(made.decoder, hidden, rows, torch.zeros(12, 3, dtype=torch.bool)).detach().numpy()
 
     d = {name: p.detach().double().numpy() for name, p in made.decoder.named_parameters()}
-    weight = d["weight"] + made.book.basis.double().numpy() @ d["ordinal"]
+    weight = d["weight"] + ramps_of(layout).double().numpy() @ d["ordinal"]
     for i, h in enumerate(hidden.double().numpy()):
         logits = weight @ h + d["bias"]
         for j, part in enumerate(layout.spans):

@@ -6,7 +6,18 @@ from hypothesis import strategies as st
 
 from synthgan.gan.networks import CELLS, CodeBook, Decoder, Rows, initialise
 from synthgan.layout import ATOM, CONTINUOUS, EncodedTable
-from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, atoms, layouts, networks, random_table, seeded
+from tests.gan.tables import (
+    HIDDEN,
+    LATENT,
+    MIXED,
+    NOISE,
+    atoms,
+    layouts,
+    networks,
+    ramps_of,
+    random_table,
+    seeded,
+)
 
 NAMES = ["decoder", "encoder", "generator", "critic"]
 
@@ -81,7 +92,7 @@ def test_the_embedding_is_the_sum_over_the_cells(layout, seed):
     rows = book.rows(table)
     observed = torch.rand(6, len(layout), generator=seeded(seed)) < 0.6
     got = embed(rows, observed).detach()
-    codes = (embed.codes + book.basis @ embed.ordinal).detach()
+    codes = (embed.codes + ramps_of(layout) @ embed.ordinal).detach()
     first_row = {}  # of the slopes: intervals first, one each, then the places of each column's groups
     levels = np.concatenate([part.n_levels for part in layout.spans])
     n_slopes = int((levels == CONTINUOUS).sum())
