@@ -271,7 +271,7 @@ def _resumable(output: str, quiet: bool) -> Iterator[None]:
         return len(list(Path(output).glob("part-*.parquet"))) if is_folder(output) else 0
 
     if n_parts():
-        _say(f"{output} has {n_parts()} parts already. Going on ...", quiet)
+        _say(f"{output} has {n_parts()} part(s) already. Going on ...", quiet)
     try:
         yield
     except KeyboardInterrupt:

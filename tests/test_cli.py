@@ -116,9 +116,9 @@ def test_a_folder_gets_parts_and_a_second_run_goes_on(model, real):
     assert (rows["rich"] == "yes").all()
     before = Path("out/part-00001.parquet").read_bytes()
     Path("out/part-00001.parquet").unlink()
-    assert "out/ has 2 parts already. Going on ..." in run(*command).stderr  # with the seed written there
+    assert "out/ has 2 part(s) already. Going on ..." in run(*command).stderr  # with the seed written there
     assert Path("out/part-00001.parquet").read_bytes() == before
-    assert "'seed' differ" in run(*command, "--seed", "2", code=1).stderr
+    assert "not the same in 'seed'" in run(*command, "--seed", "2", code=1).stderr
 
 
 def test_gaps_are_filled_and_counted(model, real):

@@ -194,8 +194,8 @@ def _claim(folder: Path, old: dict[str, Any] | None, facts: dict[str, Any], n_sa
         other = [name for name, fact in facts.items() if old.get(name) != fact]
         if other:
             raise DataError(
-                f"The folder '{folder}' holds parts of another sample: {listing(other, 7)} differ. Give "
-                f"another folder, or delete this one. '{folder / MANIFEST}' says what it holds."
+                f"The folder '{folder}' holds parts of another sample, not the same in {listing(other, 7)}. "
+                f"Give another folder, or delete this one. '{folder / MANIFEST}' says what it holds."
             )
         if old["n_rows"] > n_samples:
             raise DataError(

@@ -103,9 +103,9 @@ def test_rows_can_be_added_but_not_taken_away(model, folder, complete):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"random_state": 2}, "'seed' differ"),
-        ({"conditions": {"text": ["a", "b"]}}, "'conditions' differ"),
-        ({"part_rows": 2 * PART_ROWS}, "'part_rows' differ"),
+        ({"random_state": 2}, "not the same in 'seed'"),
+        ({"conditions": {"text": ["a", "b"]}}, "not the same in 'conditions'"),
+        ({"part_rows": 2 * PART_ROWS}, "not the same in 'part_rows'"),
     ],
 )
 def test_parts_of_another_sample_are_refused(model, folder, options, words):
@@ -117,7 +117,7 @@ def test_parts_of_another_sample_are_refused(model, folder, options, words):
 
 def test_parts_of_another_model_are_refused(folder):
     other = IndependentSynthesizer(random_state=0).fit(table(300))
-    with pytest.raises(DataError, match="'model' differ"):
+    with pytest.raises(DataError, match="not the same in 'model'"):
         other.sample_to(folder, N_ROWS, random_state=1)
 
 
