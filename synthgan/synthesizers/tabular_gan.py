@@ -89,7 +89,7 @@ class TabularGAN(BaseSynthesizer):
         Weight of the penalty: lambda of WGAN-GP (default 10) or gamma of R1 + R2 (default 1).
     penalty_interval : int >= 1, default 4
         The critic pays the penalty in one of so many steps, and then so many times (lazy regularisation,
-        Karras et al. 2020): a third of the time of a step less.
+        Karras et al. 2020): a quarter of the time of a step less.
     generator_lr, critic_lr : float > 0, default 9e-4 and 1.2e-3
         Learning rates of Adam, constant for the first half and then falling linearly.
     pac_size : int >= 1, default 1
@@ -119,8 +119,8 @@ class TabularGAN(BaseSynthesizer):
         The training curves, one row an interval: ``phase``, ``step``, ``seconds`` since the start,
         and for the autoencoder ``loss``, ``reconstruction`` (from z alone) and ``heldout_loss`` in
         nats a row; for the GAN ``critic_loss``, ``generator_loss``, ``wasserstein``,
-        ``gradient_norm`` and ``diversity`` in [0, 1] (share of the table's cells whose category
-        or mode the generator reaches; a fall means mode collapse).
+        ``gradient_norm`` (of the last step with a penalty) and ``diversity`` in [0, 1] (share of the
+        table's cells whose category or mode the generator reaches; a fall means mode collapse).
     n_rows_, seed_ : int
         Rows seen by `fit`, and the seed used.
 

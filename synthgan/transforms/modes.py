@@ -27,7 +27,7 @@ ATOM_SHARE = 0.01  # share of the rows from which a value is an atom
 ATOM_ROWS = 3  # and at least so many of them
 ROWS_PER_MODE = 30
 TAIL_SHARE = 6  # one mode in so many is spent where values vary most
-_TAIL = 4  # times the mean variation of a mode, from which on there is such a place
+TAIL_SPREAD = 4  # a line has such a place if a mode varies so many times as much as the mean mode
 
 
 def choose_atoms(counts: NDArray[np.int64], max_atoms: int) -> NDArray[np.bool_]:
@@ -273,8 +273,8 @@ def _cut_with_tails(
 
     Of a long-tailed amount, modes of equal mass leave most of the variance within the last one, where a
     place is drawn with little regard to other columns. There, a sixth of the modes is made by halving
-    the one in which values vary most, again and again. (Measured on the counts of california_housing:
-    the mean error of correlations fell from 1.6 to 1.2 %.)
+    the one in which values vary most, again and again. (Measured on california_housing, whose counts have
+    long tails: Trend error 1.8 to 1.9 % with modes of equal mass, at two learning rates, and 1.2 % so.)
     """
     values = x.astype(np.float64) - np.float64(x[0])
     values /= max(float(values[-1]), 1e-300)
@@ -287,12 +287,13 @@ def _cut_with_tails(
         return square - total * total / n if n > 0 else 0.0
 
     def modes(first: NDArray[np.int64]) -> list[tuple[float, int, int]]:
+        """List minus the spread, begin and end of each mode: the order of a heap."""
         ends = zip(first, np.append(first[1:], len(x)), strict=True)
         return [(-spread(a, b), int(a), int(b)) for a, b in ends if not is_atom[a]]
 
     first = _cut(mass, is_atom, max_modes)
-    sizes = [size for size, _, _ in modes(first)]
-    if not sizes or min(sizes) >= _TAIL * sum(sizes) / len(sizes):
+    spreads = [-size for size, _, _ in modes(first)]
+    if not spreads or max(spreads) <= TAIL_SPREAD * sum(spreads) / len(spreads):
         return first
     first = _cut(mass, is_atom, max_modes - max_modes // TAIL_SHARE)
     heap = modes(first)
