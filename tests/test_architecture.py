@@ -24,6 +24,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "layout": 1,
     "io": 1,
     "batches": 1,
+    "callbacks": 1,
     "datasets": 1,
     "transforms": 2,
     "constraints": 2,

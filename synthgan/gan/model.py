@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import warnings
 from dataclasses import dataclass
 
 import torch
@@ -11,12 +9,12 @@ from torch import Tensor, nn
 
 from synthgan.gan.conditions import canonical_order
 from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, initialise
+from synthgan.gan.run import Run
 from synthgan.gan.sampling import Sampler
 from synthgan.gan.training import (
     LATENT_NOISE,
     AutoencoderPlan,
     GANPlan,
-    History,
     encode_all,
     train_autoencoder,
     train_gan,
@@ -73,18 +71,15 @@ class LatentGAN(nn.Module):
         autoencoder: AutoencoderPlan,
         gan: GANPlan,
         heldout_fraction: float,
-        seed: int,
-        verbose: bool,
-    ) -> History:
-        """Run both phases and calibrate; returns one record an interval."""
-        start = time.perf_counter()
+        run: Run,
+    ) -> None:
+        """Go through both phases and calibrate."""
         device = self.offsets.device
-        rng = torch.Generator().manual_seed(int(stream(seed, "training").integers(2**62)))
-        initialise(self, rng)
+        initialise(self, run.rng)
         if not self.book.widths:
-            return []  # constants and identifiers only
+            return  # constants and identifiers only
         rows = self.book.rows(encoded)
-        shuffled = torch.randperm(len(rows), generator=rng)
+        shuffled = torch.randperm(len(rows), generator=run.rng)
         n_heldout = min(max(1, round(heldout_fraction * len(rows))), 2000) if len(rows) > 1 else 0
         train = rows.take(shuffled[n_heldout:]).to(device)
         heldout = rows.take(shuffled[:n_heldout]).to(device) if n_heldout else train
@@ -93,27 +88,15 @@ class LatentGAN(nn.Module):
         order = canonical_order(frequency, self.book.widths)
         self.drawing_order.copy_(torch.tensor(order))
 
-        history = train_autoencoder(
-            self.encoder, self.decoder, train, heldout, order, autoencoder, rng, start, verbose
-        )
+        train_autoencoder(self.encoder, self.decoder, train, heldout, order, autoencoder, run)
         latents = encode_all(self.encoder, train)
 
         def diversity() -> float:
-            return coverage(self._one_pass_frequency(2048, seed), frequency, len(order))
+            return coverage(self._one_pass_frequency(2048, run.seed), frequency, len(order))
 
-        history += train_gan(
-            self.generator, self.critic, self.decoder, latents, train, gan, diversity, rng, start, verbose
-        )
-        self._match_moments(latents, seed)
-        self._calibrate(frequency, seed)
-        final = history[-1]["diversity"]  # before calibration, which mends frequencies but not the generator
-        if final < 0.5:
-            warnings.warn(
-                f"The generator covers {final:.0%} of the training table's categories and modes: samples "
-                "of one pass lack diversity (mode collapse). Train longer (n_gan_steps), or raise pac_size.",
-                stacklevel=4,
-            )
-        return history
+        train_gan(self.generator, self.critic, self.decoder, latents, train, gan, diversity, run)
+        self._match_moments(latents, run.seed)
+        self._calibrate(frequency, run.seed)
 
     def sampler(self, n_passes: int | None) -> Sampler:
         """Prepare sampling in `n_passes`; None means one column a pass."""

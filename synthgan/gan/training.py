@@ -1,23 +1,19 @@
 """The two training loops: masked autoencoder, then conditional GAN on its latent space.
 
 Each loop is written out: a batch, the losses with their equations, one optimiser step, the
-moving average. What both share (schedule, averaging, progress) stands below them.
+moving average. Counting, recording and going back are `Run`'s.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from synthgan.errors import TrainingDivergedError
 from synthgan.gan.conditions import prefix_masks, subset_masks
 from synthgan.gan.losses import (
     column_nll,
@@ -28,12 +24,12 @@ from synthgan.gan.losses import (
     zero_centred_penalty,
 )
 from synthgan.gan.networks import Critic, Decoder, Encoder, Generator, Rows
+from synthgan.gan.run import BestWeights, HasState, MovingAverage, Run, set_rate, warm_linear
 
 __all__ = [
     "LATENT_NOISE",
     "AutoencoderPlan",
     "GANPlan",
-    "History",
     "Loss",
     "chain_nll",
     "encode_all",
@@ -43,10 +39,6 @@ __all__ = [
 
 Loss = Literal["wgan-gp", "relativistic"]
 
-History = list[dict[str, Any]]
-"""One dict an interval, with at least ``phase``, ``step`` and ``seconds`` since the start."""
-
-_INTERVALS = 24  # held-out measurements in a phase
 LATENT_NOISE = 0.3  # standard deviation of the noise on z, whose dimensions have variance 1
 
 
@@ -86,10 +78,8 @@ def train_autoencoder(
     heldout: Rows,
     order: list[int],
     plan: AutoencoderPlan,
-    rng: torch.Generator,
-    start: float,
-    verbose: bool,
-) -> History:
+    run: Run,
+) -> None:
     """Train E and D by cross-entropy on hidden cells; leaves the best averaged weights in them.
 
     Most rows of a batch teach the decoder alone, as a conditional model of any columns given any
@@ -101,11 +91,9 @@ def train_autoencoder(
     whose value for masks with uniform m is the log-likelihood of the chain rule (Uria et al.
     2014, "A Deep and Tractable Density Estimator", eq. (7)).
 
-    Returns
-    -------
-    History
-        ``loss`` and ``heldout_loss`` in nats a row, ``reconstruction``: the same through z alone.
+    Records ``loss`` and ``heldout_loss`` in nats a row, ``reconstruction``: the same through z alone.
     """
+    rng = run.rng
     n_rows, n_spans = train.codes.shape
     device = train.codes.device
     networks = nn.ModuleList([encoder, decoder])
@@ -121,11 +109,11 @@ def train_autoencoder(
     canonical = torch.tensor(order)
     b_latent = round(plan.batch_size * plan.latent_share)
     b_chain, b_alone = plan.batch_size - b_latent, max(1, b_latent // 2)
-    history: History = []
     best = BestWeights(plan.patience)
+    changing: dict[str, HasState] = {"optimiser": optimiser, "average": average, "best": best}
     encoder.train()
-    for step, progress in schedule(plan.n_steps, plan.max_seconds, "autoencoder", verbose):
-        set_rate(optimiser, plan.learning_rate * warm_linear(step, progress))
+    for step, progress in run.steps("autoencoder", plan.n_steps, changing, plan.max_seconds):
+        set_rate(optimiser, run.rate * plan.learning_rate * warm_linear(step, progress))
         rows = train.take(torch.randint(n_rows, (plan.batch_size,), generator=rng).to(device))
 
         # masks: prefixes of the canonical order and free subsets, half and half; z alone for half of z's rows
@@ -147,32 +135,27 @@ def train_autoencoder(
         nll = hidden_nll(decoder, decoder.hidden(embedded), rows, observed)  # (b, g)
         row_loss = nll.sum(dim=1) * n_spans / (~observed).sum(dim=1)  # (b,)
         loss = row_loss.mean()
+        if run.is_lost(loss, nll):
+            continue
 
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         average.update(step)
 
-        if is_interval(step, plan.n_steps) or progress >= 1:
-            require_finite(loss, "loss", "autoencoder", step)
+        if run.at_interval:
             with average.swapped_in():
                 heldout_loss = float(chain_nll(decoder, heldout, order).sum())
-                keep_on = best.offer(heldout_loss, networks)
-            history.append(
-                {
-                    "phase": "autoencoder",
-                    "step": step + 1,
-                    "seconds": time.perf_counter() - start,
-                    "loss": float(row_loss[:b_chain].mean().detach()),
-                    "reconstruction": float(row_loss[plan.batch_size - b_alone :].mean().detach()),
-                    "heldout_loss": heldout_loss,
-                }
+                is_patient = best.offer(heldout_loss, networks)
+            run.record(
+                loss=float(row_loss[:b_chain].mean().detach()),
+                reconstruction=float(row_loss[plan.batch_size - b_alone :].mean().detach()),
+                heldout_loss=heldout_loss,
             )
-            if not keep_on:
-                break
+            if not is_patient:
+                run.stop()
     best.restore(networks)
     encoder.eval()
-    return history
 
 
 def train_gan(
@@ -183,10 +166,8 @@ def train_gan(
     rows: Rows,
     plan: GANPlan,
     measure: Callable[[], float],
-    rng: torch.Generator,
-    start: float,
-    verbose: bool,
-) -> History:
+    run: Run,
+) -> None:
     """Train G against C on latent vectors; leaves averaged weights in the generator.
 
     Gulrajani et al. (2017), Algorithm 1, with a condition: the decoder's embedding of the
@@ -199,13 +180,11 @@ def train_gan(
     measure : callable () -> float
         Diversity of what the averaged generator makes, in [0, 1].
 
-    Returns
-    -------
-    History
-        ``critic_loss``, ``generator_loss``, ``wasserstein`` (E[C(real)] - E[C(fake)]),
-        ``gradient_norm`` (mean norm where the penalty is taken; 1 is the aim of WGAN-GP),
-        ``diversity``.
+    Records ``critic_loss``, ``generator_loss``, ``wasserstein`` (E[C(real)] - E[C(fake)]),
+    ``gradient_norm`` (mean norm where the penalty is taken; 1 is the aim of WGAN-GP) and
+    ``diversity``.
     """
+    rng = run.rng
     n_rows, latent_dim = latents.shape
     n_spans = rows.codes.shape[1]
     device = latents.device
@@ -219,7 +198,7 @@ def train_gan(
     weight = plan.gradient_penalty * plan.penalty_interval
     b = plan.batch_size
     n_conditional = round(b * plan.conditional_share)
-    history: History = []
+    norm = latents.new_tensor(math.nan)  # until the first step with a penalty
 
     with torch.no_grad():
         tables, blank = decoder.embed.tables(), decoder.blank()  # the decoder stands still
@@ -238,8 +217,13 @@ def train_gan(
         latent: Tensor = generator(torch.randn(b, noise_dim, generator=rng).to(device), condition)
         return latent
 
-    for step, progress in schedule(plan.n_steps, plan.max_seconds, "gan", verbose):
-        rate = warm_linear(step, max(0.0, 2 * progress - 1))  # constant, then linear decay
+    changing: dict[str, HasState] = {
+        "average": average,
+        "critic": critic_optimiser,
+        "generator": generator_optimiser,
+    }
+    for step, progress in run.steps("gan", plan.n_steps, changing, plan.max_seconds):
+        rate = run.rate * warm_linear(step, max(0.0, 2 * progress - 1))  # constant, then linear decay
         set_rate(critic_optimiser, plan.critic_lr * rate)
         set_rate(generator_optimiser, plan.generator_lr * rate)
 
@@ -262,30 +246,25 @@ def train_gan(
             generator_loss = -made_score.mean()  # -E[C(G(noise))]
         else:
             generator_loss = relativistic_loss(made_score, critic(real, condition))
+        critic.requires_grad_(True)
+        if run.is_lost(critic_loss + generator_loss):
+            continue
         generator_optimiser.zero_grad()
         generator_loss.backward()
         generator_optimiser.step()
-        critic.requires_grad_(True)
         average.update(step)
 
-        if is_interval(step, plan.n_steps) or progress >= 1:
-            require_finite(critic_loss + generator_loss, "loss", "gan", step)
+        if run.at_interval:
             with average.swapped_in():
                 diversity = measure()
-            history.append(
-                {
-                    "phase": "gan",
-                    "step": step + 1,
-                    "seconds": time.perf_counter() - start,
-                    "critic_loss": float(critic_loss.detach()),
-                    "generator_loss": float(generator_loss.detach()),
-                    "wasserstein": float(wasserstein),
-                    "gradient_norm": float(norm),
-                    "diversity": diversity,
-                }
+            run.record(
+                critic_loss=float(critic_loss.detach()),
+                generator_loss=float(generator_loss.detach()),
+                wasserstein=float(wasserstein),
+                gradient_norm=float(norm),
+                diversity=diversity,
             )
     average.keep()
-    return history
 
 
 def wasserstein_critic_loss(
@@ -355,116 +334,3 @@ def encode_batches(encoder: Encoder, rows: Rows, batch_size: int) -> Tensor:
     """Encode rows in batches, (n, z)."""
     parts = zip(torch.split(rows.codes, batch_size), torch.split(rows.cells, batch_size), strict=True)
     return torch.cat([encoder(Rows(codes, cells)) for codes, cells in parts])
-
-
-# What both loops share
-
-
-def schedule(
-    n_steps: int, max_seconds: float | None, phase: str, verbose: bool
-) -> Iterator[tuple[int, float]]:
-    """Count steps, and yield with each how far the phase has come, in (0, 1].
-
-    Ends after `n_steps`, or when `max_seconds` are over. A budget speeds the learning-rate
-    schedule up, so that training always ends at a low rate.
-    """
-    start = time.perf_counter()
-    bar = tqdm(total=n_steps, desc=f"{phase:>11}", disable=not verbose, unit="step", leave=True)
-    with bar:
-        for step in itertools.count():
-            progress = (step + 1) / n_steps
-            if max_seconds is not None:
-                progress = max(progress, (time.perf_counter() - start) / max_seconds)
-            yield step, min(progress, 1.0)
-            bar.update()
-            if progress >= 1:
-                return
-
-
-def warm_linear(step: int, progress: float) -> float:
-    """Factor of the learning rate: 100 steps of warm-up, linear decay to 2 %."""
-    return min(1.0, (step + 1) / 100) * max(0.02, 1 - progress)
-
-
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all groups."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-
-
-def is_interval(step: int, n_steps: int) -> bool:
-    """Tell whether to measure and record after this step."""
-    every = max(1, n_steps // _INTERVALS)
-    return (step + 1) % every == 0 or step + 1 == n_steps
-
-
-def require_finite(value: Tensor, what: str, phase: str, step: int) -> None:
-    """Raise `TrainingDivergedError` when a loss is NaN or infinite."""
-    if not torch.isfinite(value):
-        raise TrainingDivergedError(
-            f"Training diverged: the {what} of the {phase} phase is {float(value.detach())} at step "
-            f"{step + 1}. Lower the learning rates, or check columns with extreme values."
-        )
-
-
-class MovingAverage:
-    """Exponential moving average of a network's weights, shorter at the start."""
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.weights = [p.detach() for p in network.parameters()]
-        self.average = [p.clone() for p in self.weights]
-        self.decay = decay
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Take one step of the network into the average."""
-        decay = min(self.decay, (step + 1) / (step + 10))
-        torch._foreach_lerp_(self.average, self.weights, 1 - decay)
-
-    @torch.no_grad()
-    def keep(self) -> None:
-        """Leave the average in the network."""
-        for weight, mean in zip(self.weights, self.average, strict=True):
-            weight.copy_(mean)
-
-    def swapped_in(self) -> _Swap:
-        """Context in which the network holds the average."""
-        return _Swap(self)
-
-
-class _Swap:
-    def __init__(self, average: MovingAverage) -> None:
-        self.average = average
-
-    def __enter__(self) -> None:
-        self.saved = [w.clone() for w in self.average.weights]
-        self.average.keep()
-
-    @torch.no_grad()
-    def __exit__(self, *_: object) -> None:
-        for weight, saved in zip(self.average.weights, self.saved, strict=True):
-            weight.copy_(saved)
-
-
-class BestWeights:
-    """The weights of the lowest held-out loss, and when to stop looking for lower ones."""
-
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
-        self.loss = math.inf
-        self.since = 0
-        self.state: dict[str, Tensor] = {}
-
-    def offer(self, loss: float, network: nn.Module) -> bool:
-        """Remember the weights if they are the best so far; False when patience is over."""
-        if loss < self.loss:
-            self.loss, self.since = loss, 0
-            self.state = {name: value.clone() for name, value in network.state_dict().items()}
-        else:
-            self.since += 1
-        return self.since < self.patience
-
-    def restore(self, network: nn.Module) -> None:
-        """Put the best weights back."""
-        if self.state:
-            network.load_state_dict(self.state)

@@ -59,6 +59,8 @@ FORMAT_VERSION = 1
 ESTIMATORS = {
     "tabular-gan": ("synthgan.synthesizers.tabular_gan", "TabularGAN"),
     "independent": ("synthgan.synthesizers.independent", "IndependentSynthesizer"),
+    "ctgan": ("synthgan.synthesizers.ctgan", "CTGAN"),
+    "tabular-diffusion": ("synthgan.synthesizers.tabular_diffusion", "TabularDiffusion"),
 }
 """What a file may name as its estimator, and the module and class that this stands for."""
 

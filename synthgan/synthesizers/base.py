@@ -1,10 +1,9 @@
 """What every synthesizer shares: the way from a frame to codes and back.
 
 ``fit`` reads the table, infers its schema, encodes it and hands codes to the
-subclass; ``sample`` takes codes from the subclass and decodes them, ``impute`` likewise;
-``score_samples`` asks it how probable codes are. A subclass says only how codes are learned
-(`_learn`) and drawn (`_draw`), under conditions if there are any, how probable they are
-(`_log_likelihood`), and how its learned state is written down (`_state`, `_restore`).
+subclass; ``sample`` takes codes from the subclass and decodes them, ``impute`` likewise.
+A subclass says only how codes are learned (`_learn`) and drawn (`_draw`), under conditions if there are
+any, and how its learned state is written down (`_state`, `_restore`).
 """
 
 from __future__ import annotations
@@ -88,14 +87,17 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
             If a constructor parameter is out of its range.
         """
         check_parameters(type(self).__name__, self.get_params(deep=False), self._parameter_rules)
-        seed = draw_seed(self.random_state)
+        return self._fit(X, draw_seed(self.random_state), self._learn)
+
+    def _fit(self, X: Any, seed: int, learn: Callable[[EncodedTable, Layout, int], None]) -> Self:
+        """Read and encode the table, and let ``learn(encoded, layout, seed)`` do the rest."""
         frame = array_to_frame(X, self) if is_array(X) else read_table(X)
         schema = Schema.infer(frame, kinds=self.kinds)
         constraints = bind(self.constraints, frame, schema)
         options = {name: getattr(self, name) for name in self._codec_parameters} | self._codec_options
         options["determined"] = determined(constraints, frame, schema)
         codec = TableCodec(schema, random_state=seed, **options).fit(frame)
-        self._learn(codec.transform(frame), codec.layout_, seed)
+        learn(codec.transform(frame), codec.layout_, seed)
         self.schema_ = schema
         self.constraints_ = constraints
         self.codec_ = codec
@@ -367,75 +369,10 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         filled = [self._rows(len(X), seed, conditions, self._draw).set_axis(X.index) for seed in seeds]
         return filled[0] if n_draws is None else filled
 
-    def score_samples(self, X: Any) -> NDArray[np.float64]:
-        """Say how probable rows are.
-
-        The log-likelihood of a row is the log of a probability, of what the model resolves of it:
-        every category, every value that has point mass, the missing value and a value told by
-        another column count as they are. Any other number counts as the piece it lies in: its
-        mode has 16 cells, and a cell wider than a thousandth of the column's learned range (or the
-        step of its values, if that is more) is cut into pieces of that width. The scores of two
-        models may be compared if they cut columns alike: same table, same `kinds` and modes.
-
-        What was never seen has a score too. A number outside the learned range counts as the nearest one
-        that is known, at a density that falls off with the square of the distance. An unknown
-        category, a missing value in a column without any, another value in a constant column and one
-        that is not what another column determines have the probability 1 / (n_rows_ + 1) each, and tell
-        nothing about the other columns.
-        Identifiers do not count.
-
-        Parameters
-        ----------
-        X : DataFrame, array, Arrow table or stream, or path(s) of CSV or Parquet files
-            Rows with the columns of the fitted table, in any order; those of an array in its order.
-
-        Returns
-        -------
-        float64 array of shape (n_rows,)
-            In nats, <= 0; the higher, the more like the fitted table. Low scores mark anomalies.
-
-        Raises
-        ------
-        ConditionError
-            If a column of numbers or times holds values of another type.
-        DataError
-            If a column is missing or unknown.
-        """
-        check_is_fitted(self)
-        return self._score_samples(X, self._log_likelihood)
-
-    def _score_samples(
-        self,
-        X: Any,
-        log_likelihood: Callable[[EncodedTable, NDArray[np.bool_]], NDArray[np.float64]],
-    ) -> NDArray[np.float64]:
-        """Add what codes do not say to ``log_likelihood(table, known)``."""
-        seen = self._observed(X)
-        in_codes = log_likelihood(seen.table, seen.known)
-        scores: NDArray[np.float64] = in_codes - seen.log_pieces - seen.n_unseen * np.log(self.n_rows_ + 1)
-        return scores
-
     def _observed(self, X: Any) -> Observed:
         """Encode rows that the model may not have seen."""
         frame = array_to_frame(X, self, self.schema_.names) if is_array(X) else read_table(X)
         return observed(frame, self.codec_, self._n_cells)
-
-    def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002
-        """Return the mean of `score_samples`, by which a search for parameters may choose.
-
-        Parameters
-        ----------
-        X : as in `score_samples`, with at least one row
-        y : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        float
-            In nats a row, <= 0, higher is better. Not comparable between values of `kinds`,
-            `max_modes` and `modes`, which say how finely columns are cut.
-        """
-        return float(self.score_samples(X).mean())
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to one file without pickle; see `synthgan.load`.
@@ -482,14 +419,6 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
     @abstractmethod
     def _draw(self, rows: Any, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
         """Draw encoded rows that meet the conditions by `drawn_in_blocks`, which says what `rows` may be."""
-
-    @abstractmethod
-    def _log_likelihood(self, table: EncodedTable, known: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Return the log probability of the known cells of each row, shape (n_rows,).
-
-        The probability of a cell is that of its code and, where the code is no atom, of one of
-        `_n_cells` equal cells of alpha, or of the member of the group.
-        """
 
     @abstractmethod
     def _state(self) -> State:

@@ -16,7 +16,8 @@ from synthgan.errors import ModelFileError
 from synthgan.layout import ATOM, CONTINUOUS, EncodedConditions, EncodedTable, Layout, Permitted, Span
 from synthgan.params import Choice, Instance, Rule
 from synthgan.seeding import RandomState
-from synthgan.synthesizers.base import CONSTRAINTS_RULE, BaseSynthesizer, State, drawn_in_blocks
+from synthgan.synthesizers.base import CONSTRAINTS_RULE, State, drawn_in_blocks
+from synthgan.synthesizers.likelihood import LikelihoodMixin
 
 __all__ = ["IndependentSynthesizer"]
 
@@ -24,7 +25,7 @@ N_CELLS = 16  # cells that the alpha of a mode is cut into where a part of it is
 _RARE = 1e-12  # frequency of what is permitted but was never seen
 
 
-class IndependentSynthesizer(BaseSynthesizer):
+class IndependentSynthesizer(LikelihoodMixin):
     """Draw every column from its own distribution, independently of the others.
 
     It keeps what each column looks like and loses every relation between columns: the

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,11 +18,14 @@ from synthgan.gan.conditions import Allowed, Given
 from synthgan.gan.likelihood import log_likelihood, realism
 from synthgan.gan.model import Architecture, LatentGAN
 from synthgan.gan.networks import CELLS
+from synthgan.gan.run import Run
 from synthgan.gan.training import AutoencoderPlan, GANPlan, Loss
 from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter
 from synthgan.seeding import RandomState, draw_seed
-from synthgan.synthesizers.base import CONSTRAINTS_RULE, BaseSynthesizer, State, drawn_in_blocks
+from synthgan.synthesizers.base import CONSTRAINTS_RULE, drawn_in_blocks
+from synthgan.synthesizers.likelihood import LikelihoodMixin
+from synthgan.synthesizers.neural import NeuralSynthesizer
 
 __all__ = ["TabularGAN"]
 
@@ -33,7 +35,7 @@ _AUTOENCODER_SHARE, _GAN_SHARE = 0.55, 0.35
 _GENERATOR_DIM, _CRITIC_DIM = 192, 256
 
 
-class TabularGAN(BaseSynthesizer):
+class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     """Conditional GAN with gradient penalty in the latent space of a masked table autoencoder.
 
     A decoder learns every column given any others (cross-entropy of hidden cells), helped by a
@@ -140,6 +142,7 @@ class TabularGAN(BaseSynthesizer):
 
     _codec_parameters = ("max_modes", "modes")
     _n_cells = CELLS
+    model_: LatentGAN
 
     def __init__(
         self,
@@ -367,12 +370,12 @@ class TabularGAN(BaseSynthesizer):
     def _log_likelihood(self, table: EncodedTable, known: NDArray[np.bool_]) -> NDArray[np.float64]:
         return log_likelihood(self.model_, table, known, n_orders=1, seed=0)
 
-    def _learn(self, encoded: EncodedTable, layout: Layout, seed: int) -> None:
+    def _network(self, layout: Layout) -> LatentGAN:
+        return LatentGAN(layout, self._architecture())
+
+    def _train(self, network: LatentGAN, encoded: EncodedTable, run: Run) -> None:
         autoencoder, gan = self._plans(encoded.codes.size)
-        model = LatentGAN(layout, self._architecture()).to(_torch_device(self.device))
-        history = model.train_on(encoded, autoencoder, gan, self.heldout_fraction, seed, self.verbose)
-        self.history_ = pd.DataFrame(history)
-        self.model_ = model.eval()
+        network.train_on(encoded, autoencoder, gan, self.heldout_fraction, run)
 
     def _draw(self, rows: int | range, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
         return self._draw_in(self.n_passes, rows, seed, conditions)
@@ -440,34 +443,7 @@ class TabularGAN(BaseSynthesizer):
         )
         return autoencoder, gan
 
-    def _state(self) -> State:
-        arrays = {name: value.detach().cpu().numpy() for name, value in self.model_.state_dict().items()}
-        return {"history": self.history_.to_dict("records")}, arrays
-
     def _restore(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        model = LatentGAN(self.codec_.layout_, self._architecture())
-        try:
-            model.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
-            if sorted(model.order) != list(range(len(model.order))):
-                raise TypeError("the drawing order must name each column once")
-        except (RuntimeError, TypeError) as error:
-            raise ModelFileError(
-                "The weights do not fit the networks that the parameters describe."
-            ) from error
-        self.history_ = pd.DataFrame(facts.get("history", []))
-        self.model_ = model.to(_torch_device(self.device)).eval()
-
-
-def _torch_device(device: str) -> torch.device:
-    """Find the device of a name; "auto" takes a GPU if there is one."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ParameterError(
-            "The 'device' parameter of TabularGAN must name a device that torch can use here. "
-            f"Got {device!r}. Use 'auto' or 'cpu'."
-        ) from error
-    return found
+        super()._restore(facts, arrays)
+        if sorted(self.model_.order) != list(range(len(self.model_.order))):
+            raise ModelFileError("The drawing order must name each column once.")
