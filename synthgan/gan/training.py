@@ -15,14 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from synthgan.gan.conditions import prefix_masks, subset_masks
-from synthgan.gan.losses import (
-    column_nll,
+from synthgan.gan.games import (
     gradient_penalty,
-    hidden_nll,
     relativistic_loss,
     wasserstein_distance,
     zero_centred_penalty,
 )
+from synthgan.gan.losses import column_nll, hidden_nll
 from synthgan.gan.networks import Critic, Decoder, Encoder, Generator, Rows
 from synthgan.gan.run import BestWeights, HasState, MovingAverage, Run, set_rate, warm_linear
 

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthgan.errors import ParameterError
-from synthgan.gan.games import Score
-from synthgan.gan.losses import gradient_penalty, zero_centred_penalty
+from synthgan.gan.games import Score, gradient_penalty, zero_centred_penalty
 from synthgan.gan.players import GENERATORS, make_critic, make_generator
 from tests.gan.tables import seeded
 
