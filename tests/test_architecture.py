@@ -30,6 +30,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "constraints": 2,
     "evaluation": 2,
     "gan": 3,
+    "diffusion": 3,
     "synthesizers": 4,
     "augment": 5,
     "impute": 5,
@@ -39,8 +40,8 @@ FLOORS = {  # a file imports from its own floor or a lower one
 BANS = {
     "torch": {"errors", "seeding", "params", "dtypes", "scalars", "schema", "layout", "io", "batches"}
     | {"datasets", "transforms", "constraints", "evaluation", "cli"},
-    "pandas": {"gan", "errors", "seeding", "params", "layout"},
-    "sklearn": {"gan", "schema", "layout", "io"},
+    "pandas": {"gan", "diffusion", "errors", "seeding", "params", "layout"},
+    "sklearn": {"gan", "diffusion", "schema", "layout", "io"},
 }
 UNSAFE_MODULES = {"pickle", "cloudpickle", "joblib", "dill", "marshal", "shelve"}
 NETWORK_MODULES = {"socket", "ssl", "http", "urllib", "ftplib", "smtplib", "requests", "httpx", "aiohttp"}

@@ -203,8 +203,8 @@ class NormalScores:
         categories = {}
         for k, i in enumerate(self.part_spans):
             if i == j and k < self._n_state_parts:
-                categories[k] = np.isin(self._of_state[j], permitted.codes)
-                categories[k] |= (self._of_state[j] < 0) & on_line.any()
+                is_line = (self._of_state[j] < 0) & on_line.any()
+                categories[k] = np.isin(self._of_state[j], permitted.codes) | is_line
             elif i == j:
                 members = self._permitted_members(span, permitted)
                 categories[k] = members.any(axis=0)
