@@ -16,14 +16,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synthgan import constraints, datasets, errors
+    from synthgan import callbacks, constraints, datasets, errors
     from synthgan.augment import GANOverSampler
     from synthgan.evaluation import evaluate
     from synthgan.impute import Imputer
     from synthgan.io import read_table, write_table
     from synthgan.schema import Schema
     from synthgan.synthesizers.archive import load
+    from synthgan.synthesizers.ctgan import CTGAN
     from synthgan.synthesizers.independent import IndependentSynthesizer
+    from synthgan.synthesizers.tabular_diffusion import TabularDiffusion
     from synthgan.synthesizers.tabular_gan import TabularGAN
 
 __version__ = "0.1.0"
@@ -35,7 +37,10 @@ __all__ = [  # noqa: RUF022 (in the order of the data path)
     "write_table",
     "Schema",
     "TabularGAN",
+    "CTGAN",
+    "TabularDiffusion",
     "IndependentSynthesizer",
+    "callbacks",
     "load",
     "GANOverSampler",
     "Imputer",
@@ -50,7 +55,10 @@ _HOMES = {
     "write_table": "synthgan.io",
     "Schema": "synthgan.schema",
     "TabularGAN": "synthgan.synthesizers.tabular_gan",
+    "CTGAN": "synthgan.synthesizers.ctgan",
+    "TabularDiffusion": "synthgan.synthesizers.tabular_diffusion",
     "IndependentSynthesizer": "synthgan.synthesizers.independent",
+    "callbacks": "synthgan.callbacks",
     "load": "synthgan.synthesizers.archive",
     "GANOverSampler": "synthgan.augment",
     "Imputer": "synthgan.impute",

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import sys
 import time
 import warnings
@@ -32,7 +33,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_MODELS = ("tabular-gan", "independent")
+_MODELS = {  # the names in model files, see `synthesizers.archive`, which is slow to import
+    "tabular-gan": "TabularGAN",
+    "ctgan": "CTGAN",
+    "tabular-diffusion": "TabularDiffusion",
+    "independent": "IndependentSynthesizer",
+}
 _GATE = re.compile(r"\s*(\w+)\s*(<=|>=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": lambda value, bound: value < bound,
@@ -125,8 +131,10 @@ def main() -> None:
 @main.command()
 @click.argument("data", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, help="The model file to write, such as model.synthgan.")
-@click.option("--model", type=click.Choice(_MODELS), default="tabular-gan", show_default=True)
+@click.option("--model", type=click.Choice(list(_MODELS)), default="tabular-gan", show_default=True)
 @_max_seconds
+@click.option("--checkpoint", metavar="FILE", help="Keep the state of the training in this file.")
+@click.option("--resume", is_flag=True, help="Go on from the file of --checkpoint, if there is one.")
 @_kind_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @_seed("Makes the result reproducible.")
@@ -137,6 +145,8 @@ def fit(
     output: str,
     model: str,
     max_seconds: float | None,
+    checkpoint: str | None,
+    resume: bool,
     kinds: dict[str, str] | None,
     device: str,
     seed: int | None,
@@ -148,36 +158,67 @@ def fit(
     DATA is one or more .csv, .csv.gz, .parquet, .feather or .arrow files with the same
     columns, a pattern such as 'part-*.parquet', or - for CSV on standard input.
 
+    Ctrl-C ends the training and writes what was learned until then. With --checkpoint, the same command
+    with --resume goes on where it ended, also after a crash.
+
     \b
     synthgan fit real.csv -o model.synthgan --seed 0
     synthgan fit real.parquet -o model.synthgan --max-seconds 60 --kind zip=categorical
+    synthgan fit real.csv -o model.synthgan --checkpoint model.checkpoint --resume
     """
     from synthgan.io import check_destination, read_table
 
     if output == "-":
         raise click.UsageError("A model cannot be written to standard output. Give -o a file name.")
-    if model == "independent" and max_seconds is not None:
-        raise click.UsageError("--max-seconds has no effect on --model independent, which takes no training.")
+    if model == "independent" and (max_seconds, checkpoint) != (None, None):
+        raise click.UsageError(
+            "--max-seconds and --checkpoint have no effect on --model independent, which takes no training."
+        )
+    if resume and checkpoint is None:
+        raise click.UsageError("--resume needs the file to go on from. Give --checkpoint FILE, too.")
     check_destination(output)
     frame = read_table(list(data))
     _say(f"Fitting {model} to {len(frame):,} rows and {len(frame.columns)} columns ...", quiet)
     start = time.monotonic()
     estimator = _new_model(model, kinds, seed, max_seconds=max_seconds, device=device, verbose=_bars(quiet))
-    estimator.fit(frame).save(output)
+    if model == "independent":
+        estimator.fit(frame)
+    else:
+        with _terminated_as_interrupted() as was_terminated:
+            estimator.fit(frame, checkpoint=checkpoint, resume=resume)
+    estimator.save(output)
     seconds = time.monotonic() - start
     _say(f"Wrote {output} after {seconds:.0f} s.", quiet)
     if as_json:
         facts = {"model": output, "estimator": model, "n_rows": len(frame), "n_columns": len(frame.columns)}
         click.echo(json.dumps({**facts, "seed": estimator.seed_, "seconds": round(seconds, 3)}))
+    if getattr(estimator, "interrupted_", False):
+        _say("Run the same command with --resume to go on." if checkpoint else "", quiet or not checkpoint)
+        raise click.exceptions.Exit(143 if was_terminated() else 130)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[Callable[[], bool]]:
+    """Let a polite kill end a training as Ctrl-C does; yields a function that tells whether it came."""
+    came: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        came.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _new_model(model: str, kinds: dict[str, str] | None, seed: int | None, **training: Any) -> Any:
     """Construct a model; only one that trains takes the training options."""
     import synthgan
 
-    if model == "independent":
-        return synthgan.IndependentSynthesizer(kinds=kinds, random_state=seed)
-    return synthgan.TabularGAN(kinds=kinds, random_state=seed, **training)
+    options = {} if model == "independent" else training
+    return getattr(synthgan, _MODELS[model])(kinds=kinds, random_state=seed, **options)
 
 
 @main.command()

@@ -142,6 +142,8 @@ class Run:
             assert self._saved is not None
             self.network.load_state_dict(copy.deepcopy(self._saved["parts"]["network"]))
             return
+        if self.interrupted:
+            return
         self._phase, self._n_steps, self._step = phase, n_steps, 0
         self._parts: dict[str, HasState] = {"network": self.network, **parts}
         self._phase_start = time.perf_counter()
@@ -152,8 +154,7 @@ class Run:
             self.history = copy.deepcopy(self._saved["history"])
             self._phase_start -= self._saved["phase_seconds"]
         self._snapshot = self._take()
-        if not self.interrupted:
-            self._write_checkpoint()  # a path that cannot be written to is known before the training
+        self._write_checkpoint()  # a path that cannot be written to is known before the training
         self._bar = tqdm(
             total=n_steps, initial=self._step, desc=f"{phase:>11}", disable=not self._verbose, unit="step"
         )

@@ -26,6 +26,7 @@ __all__ = ["check_identity", "identity_of", "read_checkpoint", "write_checkpoint
 
 _FORMAT = "synthgan-checkpoint-1"
 _FREE = {"device", "max_seconds", "random_state", "verbose"}  # may differ between the two parts of a fit
+_FREE |= {"kinds", "constraints"}  # show in the layout and the codes
 
 Identity = dict[str, Any]
 """What is fitted to what: estimator, version, seed, table and each parameter of the training."""
@@ -41,7 +42,7 @@ def identity_of(
         digest.update(span.n_levels.tobytes() + span.position.tobytes())
     digest.update(np.ascontiguousarray(encoded.codes).data)
     digest.update(np.ascontiguousarray(encoded.alphas).data)
-    plain = {  # kinds and constraints show in the layout and the codes
+    plain = {
         name: value
         for name, value in sorted(params.items())
         if name not in _FREE and (value is None or isinstance(value, str | bool | int | float))

@@ -162,13 +162,13 @@ class NeuralSynthesizer(BaseSynthesizer):
 
 def _tell_interrupted(run: Run, checkpoint: str | Path | None) -> None:
     go_on = (
-        f"fit(X, checkpoint='{checkpoint}', resume=True) goes on from here"
-        if checkpoint is not None
-        else "fit with checkpoint=path to be able to go on"
+        "With a checkpoint it could go on from there."
+        if checkpoint is None
+        else f"Resume from the checkpoint '{checkpoint}' to go on."
     )
     warnings.warn(
-        f"Training was interrupted in the {run.progress_text}: the model is what was learned until then; "
-        f"{go_on}.",
+        f"Training was interrupted in the {run.progress_text}: the model is what was learned until then. "
+        + go_on,
         stacklevel=5,
     )
 

@@ -6,6 +6,7 @@ import torch
 
 from synthgan.gan.model import Architecture, LatentGAN, coverage
 from synthgan.gan.networks import initialise
+from synthgan.gan.run import Run
 from synthgan.gan.training import AutoencoderPlan, GANPlan, encode_all
 from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, atoms, random_table, seeded
 
@@ -45,7 +46,9 @@ def trained(layout, n_rows=600, seed=0, n_steps=30, loss="relativistic"):
         max_seconds=None,
     )
     model, table = model_of(layout), random_table(layout, n_rows)
-    model.history = model.train_on(table, autoencoder, gan, 0.1, seed, False)
+    run = Run(model, seed)
+    model.train_on(table, autoencoder, gan, 0.1, run)
+    model.history = run.history
     return model.eval(), table
 
 

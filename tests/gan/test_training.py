@@ -6,23 +6,18 @@ import pytest
 import torch
 
 from synthgan.errors import TrainingDivergedError
-from synthgan.gan.losses import wasserstein_distance
-from synthgan.gan.networks import Generator, Rows, initialise
+from synthgan.gan.games import wasserstein_distance
+from synthgan.gan.networks import Rows
+from synthgan.gan.run import Run
 from synthgan.gan.training import (
     AutoencoderPlan,
-    BestWeights,
     GANPlan,
-    MovingAverage,
     chain_nll,
     encode_all,
-    is_interval,
     relativistic_critic_loss,
-    require_finite,
-    schedule,
     train_autoencoder,
     train_gan,
     unit_norm_penalty,
-    warm_linear,
     wasserstein_critic_loss,
     zero_centred_penalties,
 )
@@ -57,16 +52,16 @@ def gan_plan(loss="wgan-gp", **changes):
 def autoencoder_of(made, rows, plan, seed=0, heldout=None):
     order = list(range(rows.codes.shape[1]))
     heldout = rows if heldout is None else heldout
-    return train_autoencoder(
-        made.encoder, made.decoder, rows, heldout, order, plan, seeded(seed), time.perf_counter(), False
-    )
+    run = Run(torch.nn.ModuleList([made.encoder, made.decoder]), seed)
+    train_autoencoder(made.encoder, made.decoder, rows, heldout, order, plan, run)
+    return run.history
 
 
 def gan_of(made, latents, plan, seed=0, measure=lambda: 1.0):
-    rows, start = made.book.rows(random_table(MIXED, len(latents))), time.perf_counter()
-    return train_gan(
-        made.generator, made.critic, made.decoder, latents, rows, plan, measure, seeded(seed), start, False
-    )
+    rows = made.book.rows(random_table(MIXED, len(latents)))
+    run = Run(torch.nn.ModuleList([made.generator, made.critic]), seed)
+    train_gan(made.generator, made.critic, made.decoder, latents, rows, plan, measure, run)
+    return run.history
 
 
 def state(network):
@@ -200,8 +195,10 @@ def near_clusters(latent):
 def test_the_generator_reaches_both_clusters_of_a_latent_space(loss):
     made = networks(MIXED, shaken=False)
     before = near_clusters(made_latents(made))
-    rates = {"n_critic": 3, "generator_lr": 5e-4} if loss == "wgan-gp" else {"n_critic": 2}
-    plan = gan_plan(loss, n_steps=400, conditional_share=0.0, **rates)
+    wgan = {"n_steps": 800, "n_critic": 3, "generator_lr": 5e-4}
+    plan = gan_plan(
+        loss, conditional_share=0.0, **wgan if loss == "wgan-gp" else {"n_steps": 400, "n_critic": 2}
+    )
     gan_of(made, two_clusters(1000), plan)
     after = near_clusters(made_latents(made))
     assert before.sum() < 0.6
@@ -332,101 +329,31 @@ def test_the_critics_relativistic_loss_is_log_2_and_its_penalties_where_real_equ
     assert float(norm) == pytest.approx(float(gradient.norm(dim=1).mean()))
 
 
-# What both loops share
-
-
-def test_a_schedule_ends_after_its_steps():
-    steps = list(schedule(5, None, "gan", False))
-    assert steps == [(k, pytest.approx((k + 1) / 5)) for k in range(5)]
-
-
-def test_a_schedule_ends_early_when_time_is_over():
-    seen = []
-    for step, progress in schedule(10**6, 0.1, "gan", False):
-        seen.append((step, progress))
-        time.sleep(0.01)
-    assert 2 <= len(seen) <= 12
-    assert [step for step, _ in seen] == list(range(len(seen)))
-    assert [p for _, p in seen] == sorted(p for _, p in seen)
-    assert seen[-1][1] == 1.0
-    assert len(list(schedule(3, 1e-9, "gan", False))) == 1  # one step, however short the time
-
-
-def test_a_generous_budget_changes_nothing():
-    assert list(schedule(4, 1e9, "gan", False)) == list(schedule(4, None, "gan", False))
-
-
-def test_the_learning_rate_warms_up_and_falls():
-    assert warm_linear(0, 0.0) == 0.01
-    assert warm_linear(99, 0.0) == 1.0
-    assert warm_linear(500, 0.5) == 0.5
-    assert warm_linear(500, 1.0) == 0.02
-
-
-@pytest.mark.parametrize("n_steps", [1, 7, 24, 100, 4000])
-def test_intervals_end_with_the_last_step(n_steps):
-    marked = [step for step in range(n_steps) if is_interval(step, n_steps)]
-    assert marked[-1] == n_steps - 1
-    assert min(n_steps, 24) <= len(marked) <= 33
-
-
-def test_the_moving_average_is_short_at_the_start():
-    network = torch.nn.Linear(1, 1, bias=False)
-    with torch.no_grad():
-        network.weight.fill_(0.0)
-    average = MovingAverage(network, 0.5)
-    with torch.no_grad():
-        network.weight.fill_(1.0)
-    average.update(0)  # decay 1 / 10
-    assert float(average.average[0]) == pytest.approx(0.9)
-    average.update(990)  # decay 0.5
-    assert float(average.average[0]) == pytest.approx(0.95)
-    assert network.weight.item() == 1.0
-
-
-def test_swapping_the_average_in_restores_the_weights_exactly():
-    made = networks(MIXED)
-    network = made.generator
-    average, first = MovingAverage(network, 0.9), state(network)
-    initialise(network, seeded(3))
-    average.update(100)
-    weights = state(network)
-    with average.swapped_in():
-        inside = state(network)
-    assert same(weights, state(network))
-    assert not same(inside, weights)
-    assert not same(inside, first)
-    average.keep()
-    assert same(inside, state(network))
-
-
-def test_the_best_weights_come_back():
-    network = Generator(NOISE, HIDDEN, HIDDEN, 1, LATENT)
-    best, states, answers = BestWeights(patience=2), [], []
-    for k, loss in enumerate([3.0, 1.0, 2.0, math.nan, 0.5]):
-        initialise(network, seeded(k))
-        states.append(state(network))
-        answers.append(best.offer(loss, network))
-        if k == 3:
-            best.restore(network)
-            assert same(state(network), states[1])
-    assert answers == [True, True, True, False, True]
-    best.restore(network)
-    assert same(state(network), states[4])
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_no_number_names_phase_and_step(value):
-    with pytest.raises(TrainingDivergedError, match=r"gan phase is .*(nan|inf) at step 8"):
-        require_finite(torch.tensor(value), "loss", "gan", 7)
-    require_finite(torch.tensor(1e30), "loss", "gan", 7)
-
-
-def test_divergence_is_reported_with_phase_and_step():
+def test_divergence_is_reported_with_phase_and_step_after_three_ways_back():
     made = networks(MIXED)
     rows = made.book.rows(random_table(MIXED, 100))
-    with pytest.raises(TrainingDivergedError, match=r"autoencoder phase .* at step"):
+    with (
+        pytest.warns(UserWarning, match="went back") as told,
+        pytest.raises(TrainingDivergedError, match=r"autoencoder phase .* at step"),
+    ):
         autoencoder_of(made, rows, autoencoder_plan(learning_rate=1e30))
+    assert len(told) == 3
     made = networks(MIXED)
-    with pytest.raises(TrainingDivergedError, match=r"gan phase .* at step"):
+    with (
+        pytest.warns(UserWarning, match="went back"),
+        pytest.raises(TrainingDivergedError, match=r"gan phase .* at step"),
+    ):
         gan_of(made, two_clusters(100), gan_plan(critic_lr=1e30))
+
+
+def test_divergence_names_the_columns_of_the_highest_loss():
+    made = networks(MIXED)
+    rows = made.book.rows(random_table(MIXED, 100))
+    run = Run(torch.nn.ModuleList([made.encoder, made.decoder]), 0, columns=MIXED.columns)
+    plan = autoencoder_plan(learning_rate=1e30)
+    order = list(range(len(MIXED)))
+    with (
+        pytest.warns(UserWarning, match="went back"),
+        pytest.raises(TrainingDivergedError, match="largest parts before were those of "),
+    ):
+        train_autoencoder(made.encoder, made.decoder, rows, rows, order, plan, run)

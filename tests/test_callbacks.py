@@ -1,0 +1,106 @@
+"""What may watch a training, on a training that is written down."""
+
+import math
+import re
+import sys
+import types
+
+import pytest
+
+from synthgan.callbacks import Checkpoint, EarlyStopping, MLflow, TensorBoard, TrainingState, check_callbacks
+from synthgan.errors import ParameterError
+
+
+def shown(callback, values, measure="loss", phase="gan", first=1):
+    """Show one value after the other; returns the steps at which the callback said stop."""
+    stopped, saved = [], []
+    for step, value in enumerate(values, first):
+        callback.on_interval(
+            TrainingState(
+                phase=phase,
+                step=step,
+                n_steps=99,
+                seconds=float(step),
+                measures={measure: value, "other": 0.0},
+                stop=lambda step=step: stopped.append(step),
+                save=lambda path, step=step: saved.append((path, step)),
+            )
+        )
+    return stopped or saved
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "stops"),
+    [
+        ({"patience": 2}, [3.0, 2.0, 2.5, 2.0, 1.0], [4]),
+        ({"patience": 2}, [3.0, 2.0, 2.5, 1.9, 1.0], []),
+        ({"patience": 1, "goal": "rise"}, [0.5, 0.6, 0.6], [3]),
+        ({"patience": 1, "min_change": 0.5}, [3.0, 2.0, 1.6], [3]),
+        ({"patience": 1}, [3.0, math.nan], [2]),
+        ({"patience": 1, "measure": "absent"}, [3.0, 4.0, 5.0], []),
+    ],
+)
+def test_a_phase_ends_when_a_measure_gets_no_better(options, values, stops):
+    callback = EarlyStopping(**{"measure": "loss"} | options)
+    assert shown(callback, values) == stops
+
+
+def test_each_phase_and_each_fit_starts_anew():
+    callback = EarlyStopping("loss", patience=1)
+    assert shown(callback, [1.0], phase="autoencoder") == []
+    assert shown(callback, [5.0, 4.0], phase="gan", first=2) == []
+    assert shown(callback, [9.0], phase="gan", first=1) == []  # a second fit
+    assert shown(callback, [9.5], phase="gan", first=2) == [2]
+
+
+def test_checkpoints_are_written_no_more_often_than_asked():
+    assert shown(Checkpoint("c", every_seconds=0), [1.0] * 3) == [("c", 1), ("c", 2), ("c", 3)]
+    assert shown(Checkpoint("c", every_seconds=3600), [1.0] * 3) == [("c", 1)]
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: EarlyStopping("loss", patience=0), "patience"),
+        (lambda: EarlyStopping("loss", goal="up"), "goal"),
+        (lambda: EarlyStopping("loss", min_change=-1), "min_change"),
+        (lambda: Checkpoint("c", every_seconds=-1), "every_seconds"),
+    ],
+)
+def test_parameters_out_of_range_are_named(make, word):
+    with pytest.raises(ParameterError, match=word):
+        make()
+
+
+@pytest.mark.parametrize("callback", [lambda: TensorBoard("runs"), MLflow])
+def test_a_package_that_is_missing_is_named(callback, monkeypatch):
+    for name in ("torch.utils.tensorboard", "mlflow"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ParameterError, match=r"pip install (tensorboard|mlflow)"):
+        callback()
+
+
+def test_curves_reach_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    shown(TensorBoard(tmp_path), [3.0, 2.0])
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("gan/loss")] == [(1, 3.0), (2, 2.0)]
+
+
+def test_curves_reach_mlflow(monkeypatch):
+    logged = []
+    fake = types.SimpleNamespace(log_metrics=lambda metrics, step: logged.append((step, metrics)))
+    monkeypatch.setitem(sys.modules, "mlflow", fake)  # the service is not ours; what it is given, is
+    shown(MLflow(), [3.0])
+    assert logged == [(1, {"gan.loss": 3.0, "gan.other": 0.0})]
+
+
+@pytest.mark.parametrize("bad", [[object()], [print], 3, [EarlyStopping]])
+def test_what_is_no_callback_is_refused(bad):
+    if bad == [EarlyStopping]:
+        check_callbacks(bad)  # a class has the method, too; calling it says what is wrong
+        return
+    with pytest.raises(ParameterError, match=re.escape("on_interval(state)")):
+        check_callbacks(bad)
