@@ -30,7 +30,8 @@ class NumericCodec:
         What the schema says about the column.
     max_modes : int >= 1
         Most modes besides the atoms, and most atoms in a column of many values.
-    modes : "quantile" or "gaussian"
+    modes : "quantile", "gaussian" or "mixture"
+        The last one is Gaussian modes alone: no value is an atom (Xu et al. 2019, section 4.2).
     seed : int
         Source of the draws of Gaussian modes.
 
@@ -78,15 +79,15 @@ class NumericCodec:
             return self
         self.grid_ = make_grid(distinct, _precision(self.column.dtype))
         x = self.grid_.index(distinct)
-        is_atom = choose_atoms(counts, self.max_modes)
+        is_atom = choose_atoms(counts, self.max_modes) & (self.modes != "mixture")
         mass = counts.astype(np.float64)
         if repeats is not None:
             told = np.bincount(np.searchsorted(distinct, values[repeats]), minlength=len(distinct))
             mass = np.maximum(mass - told, 1e-6)  # not 0: every value needs a code
-        if self.modes == "gaussian":
-            self.codes_ = fit_gaussian_codes(x, mass, is_atom, self.max_modes, stream(self.seed, "mixture"))
-        else:
+        if self.modes == "quantile":
             self.codes_ = fit_quantile_codes(x, mass, is_atom, self.max_modes)
+        else:
+            self.codes_ = fit_gaussian_codes(x, mass, is_atom, self.max_modes, stream(self.seed, "mixture"))
         return self
 
     @property
@@ -296,7 +297,7 @@ class NumericCodec:
         if data["grid"] is not None:
             codec.grid_ = grid_from_dict(data["grid"])
             dtype = np.uint64 if isinstance(codec.grid_, IntegerGrid) else np.float64
-            reader = GaussianCodes if modes == "gaussian" else QuantileCodes
+            reader = QuantileCodes if modes == "quantile" else GaussianCodes
             codec.codes_ = reader.from_dict(data["codes"], dtype)
             codec._check_ends()
         return codec

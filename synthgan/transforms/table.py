@@ -31,7 +31,7 @@ N_ROUNDS = 2  # columns of many levels are grouped by each other's groups
 _NUMERIC = ("numerical", "datetime", "timedelta")
 _RULES: dict[str, Rule] = {
     "max_modes": (Interval(int, 1),),
-    "modes": (Choice(("quantile", "gaussian")),),
+    "modes": (Choice(("quantile", "gaussian", "mixture")),),
     "random_state": (Interval(int, 0),),
     "relations": (Choice((True, False)),),
 }
@@ -45,8 +45,9 @@ class TableCodec:
     schema : Schema
     max_modes : int, default 50
         Most modes of a column of numbers.
-    modes : {"quantile", "gaussian"}, default "quantile"
-        Intervals of equal mass, or the components of a Gaussian mixture.
+    modes : {"quantile", "gaussian", "mixture"}, default "quantile"
+        What lies between the atoms is cut into intervals of equal mass, or into the components of a Gaussian
+        mixture. "mixture" describes all values of a column of numbers by the components: none is an atom.
     random_state : int, default 0
         Seed of the mixture fits and of the draws of Gaussian modes.
     relations : bool, default True
