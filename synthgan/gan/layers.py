@@ -1,0 +1,173 @@
+"""Layers that the players are made of, one from each paper.
+
+Each keeps rows apart unless it says otherwise. Those with weights that are not of a linear layer
+draw them in ``reset(rng)``.
+
+**Shapes**: b rows, i and o inputs and outputs of a layer, c condition_dim, s dimensions of a style.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import skip_init
+
+__all__ = [
+    "SLOPE",
+    "FilmNorm",
+    "MinibatchDeviation",
+    "MinibatchDiscrimination",
+    "ModulatedLinear",
+    "SpectralLinear",
+    "effective_weight",
+]
+
+SLOPE = 0.2
+"""Slope of LeakyReLU below 0, in all players."""
+
+
+# Bounds on the critic
+
+
+class SpectralLinear(nn.Linear):
+    """A linear map of spectral norm one, W / sigma(W) with sigma the largest singular value.
+
+    sigma(W) ~ u'Wv by power iteration, v = W'u / ||W'u||, u = Wv / ||Wv||, one iteration each time the
+    weight is used in training: u is kept, and W moves little in a step. Miyato et al. (2018), "Spectral
+    Normalization for Generative Adversarial Networks", eq. (8) and Algorithm 1.
+
+    Attributes
+    ----------
+    u : Tensor of shape (o,)
+        Estimate of the first left singular vector; part of the state.
+    """
+
+    u: Tensor
+
+    def __init__(
+        self, n_in: int, n_out: int, bias: bool = True, device: str | torch.device | None = None
+    ) -> None:
+        super().__init__(n_in, n_out, bias=bias, device=device)
+        self.register_buffer("u", torch.empty(n_out, device=device))
+
+    def reset(self, rng: torch.Generator) -> None:
+        """Draw the direction from which the power iteration starts."""
+        nn.init.normal_(self.u, generator=rng)
+
+    def normalised(self) -> Tensor:
+        """W / sigma(W), shape (o, i), where the gradient takes sigma for the function of W that it is."""
+        with torch.no_grad():
+            v = F.normalize(self.weight.T @ self.u, dim=0)
+            u = F.normalize(self.weight @ v, dim=0)
+            if self.training:
+                self.u = u  # a new tensor: graphs of earlier steps may hold the old one
+        sigma = u @ self.weight @ v
+        return self.weight / sigma.clamp(min=1e-12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows, (b, i) -> (b, o)."""
+        return F.linear(x, self.normalised(), self.bias)
+
+
+def effective_weight(layer: nn.Linear) -> Tensor:
+    """Weight that a layer multiplies by, shape (o, i)."""
+    return layer.normalised() if isinstance(layer, SpectralLinear) else layer.weight
+
+
+# Statistics of a batch, against mode collapse
+
+
+class MinibatchDiscrimination(nn.Module):
+    """Append to each row how close the others of its batch are, by learned measures.
+
+    o_k(x) = mean over x' of exp(-||x'T_k - xT_k||_1), T_k of shape (i, 4), for 16 measures k. A generator
+    that makes the same row again gives itself away. Real and fake rows come in batches of their own.
+    Salimans et al. (2016), "Improved Techniques for Training GANs", section 3.2, with a mean in place
+    of the sum.
+    """
+
+    n_added = 16
+    _DIM = 4
+
+    def __init__(self, n_in: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_in, self.n_added * self._DIM))
+
+    def reset(self, rng: torch.Generator) -> None:
+        """Draw the measures such that rows of unit variance lie a few units apart."""
+        nn.init.normal_(self.weight, std=len(self.weight) ** -0.5, generator=rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Append the closeness, (b, i) -> (b, i + 16)."""
+        measured = (x @ self.weight).reshape(len(x), 1, self.n_added, self._DIM)  # (b, 1, 16, 4)
+        distance = (measured - measured.transpose(0, 1)).abs().sum(dim=3)  # (b, b, 16)
+        return torch.cat([x, torch.exp(-distance).mean(dim=1)], dim=1)
+
+
+class MinibatchDeviation(nn.Module):
+    """Append to each row the standard deviation over the batch, averaged over columns.
+
+    Karras et al. (2018), "Progressive Growing of GANs", section 3.
+
+    >>> MinibatchDeviation(2)(torch.tensor([[1.0, 5.0], [3.0, 9.0]]))   # deviations of 1 and 2
+    tensor([[1.0000, 5.0000, 1.5000],
+            [3.0000, 9.0000, 1.5000]])
+    """
+
+    n_added = 1
+
+    def __init__(self, _: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Append the deviation, (b, i) -> (b, i + 1)."""
+        deviation = (x.var(dim=0, correction=0) + 1e-8).sqrt().mean()  # 1e-8: a root has no slope at 0
+        return torch.cat([x, deviation.expand(len(x), 1)], dim=1)
+
+
+# Conditions and styles
+
+
+class FilmNorm(nn.Module):
+    """LayerNorm, then a scale and a shift that the condition chooses: (1 + gamma(c)) * norm(x) + beta(c).
+
+    gamma and beta are linear. Perez et al. (2018), "FiLM: Visual Reasoning with a General Conditioning
+    Layer", eq. (2). LayerNorm in place of BatchNorm: scaled by its condition, a row would else tell
+    the conditions of its batch.
+    """
+
+    def __init__(self, dim: int, condition_dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim, elementwise_affine=False)
+        self.film: nn.Linear = skip_init(nn.Linear, condition_dim, 2 * dim)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Normalise rows and apply the condition, (b, i), (b, c) -> (b, i)."""
+        gamma, beta = self.film(condition).chunk(2, dim=1)  # (b, i) each
+        modulated: Tensor = (1 + gamma) * self.norm(x) + beta
+        return modulated
+
+
+class ModulatedLinear(nn.Module):
+    """A linear map whose inputs a style scales, with outputs brought back to their size.
+
+    y_o = sum_i w_oi a_i x_i / sqrt(sum_i (w_oi a_i)^2) + b_o, with the scales a = A style + 1. Karras
+    et al. (2020), "Analyzing and Improving the Image Quality of StyleGAN", eqs. (1) and (3).
+    """
+
+    def __init__(self, n_in: int, n_out: int, style_dim: int) -> None:
+        super().__init__()
+        self.scale: nn.Linear = skip_init(nn.Linear, style_dim, n_in, bias=False)
+        self.weight = nn.Parameter(torch.empty(n_out, n_in))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+    def reset(self, rng: torch.Generator) -> None:
+        """Draw the weights; their size has no effect."""
+        nn.init.normal_(self.weight, generator=rng)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Map rows in their styles, (b, i), (b, s) -> (b, o)."""
+        scale = self.scale(style) + 1  # (b, i)
+        size = F.linear(scale.square(), self.weight.square())  # (b, o)
+        return F.linear(x * scale, self.weight) * (size + 1e-8).rsqrt() + self.bias

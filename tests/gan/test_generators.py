@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from synthgan.gan.generators import ConvolutionalGenerator
+from synthgan.gan.players import make_generator
+from tests.gan.tables import seeded
+
+KINDS = [("residual", "concatenation"), ("residual", "film")]
+KINDS += [("convolutional", "concatenation"), ("style", "concatenation")]
+
+
+def inputs(n_rows, noise_dim=4, condition_dim=3, seed=0):
+    """Noise and conditions."""
+    rng = seeded(seed)
+    return torch.randn(n_rows, noise_dim, generator=rng), torch.randn(n_rows, condition_dim, generator=rng)
+
+
+def made(kind, conditioning="concatenation", condition_dim=3, width=5, seed=0, **kwargs):
+    return make_generator(kind, 4, condition_dim, width, seeded(seed), conditioning=conditioning, **kwargs)
+
+
+def numbers(module, name):
+    """A weight as a numpy array of float64."""
+    return module.get_parameter(name).detach().double().numpy()
+
+
+@pytest.mark.parametrize(("kind", "conditioning"), KINDS)
+class TestEveryGenerator:
+    @pytest.mark.parametrize("condition_dim", [0, 3])
+    @pytest.mark.parametrize("width", [1, 2, 17, 260])
+    def test_makes_one_row_for_each_noise(self, kind, conditioning, condition_dim, width):
+        if conditioning == "film" and condition_dim == 0:
+            pytest.skip("refused: tests/gan/test_players.py")
+        generator = made(kind, conditioning, condition_dim, width)
+        rows = generator(*inputs(9, condition_dim=condition_dim))
+        assert rows.shape == (9, width)
+        assert torch.isfinite(rows).all()
+        assert (rows.std(dim=0) > 0).all(), "every number of a row depends on its noise"
+
+    def test_makes_in_eval_mode_a_row_of_its_own_noise_and_condition(self, kind, conditioning):
+        generator = made(kind, conditioning)
+        generator(*inputs(50))  # the running statistics
+        generator.eval()
+        noise, condition = inputs(8)
+        whole = generator(noise, condition)
+        torch.testing.assert_close(generator(noise[2:3], condition[2:3]), whole[2:3])
+        assert not torch.isclose(generator(noise.flip(0), condition), whole).any(dim=1).all()
+        assert not torch.isclose(generator(noise, condition.flip(0)), whole).any(dim=1).all()
+
+    def test_comes_back_from_its_state(self, kind, conditioning):
+        generator = made(kind, conditioning)
+        generator(*inputs(50))
+        again = made(kind, conditioning, seed=9)
+        again.load_state_dict(generator.state_dict())
+        assert torch.equal(generator.eval()(*inputs(8)), again.eval()(*inputs(8)))
+
+    def test_every_weight_is_learned(self, kind, conditioning):
+        generator = made(kind, conditioning)
+        generator(*inputs(30)).square().sum().backward()
+        for name, weight in generator.named_parameters():
+            assert (weight.grad != 0).any(), name
+
+    def test_learns_a_mean_and_a_spread(self, kind, conditioning):
+        generator, rng = made(kind, conditioning, width=2, hidden_dims=(32, 32)), seeded()
+        optimiser = torch.optim.Adam(generator.parameters(), 0.01)
+        for _ in range(150):
+            noise, condition = torch.randn(64, 4, generator=rng), torch.randn(64, 3, generator=rng)
+            target = torch.stack([5 + noise[:, 0], condition[:, 0]], dim=1)
+            loss = (generator(noise, condition) - target).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        assert float(loss.detach()) < 0.7, "a constant has 1"
+
+
+# Residual
+
+
+def test_the_residual_generator_is_that_of_the_paper_by_hand():
+    generator = made("residual", hidden_dims=(6, 7))
+    noise, condition = inputs(20)
+    hidden = np.concatenate([noise, condition], axis=1).astype(float)
+    for i in range(2):
+        x = hidden @ numbers(generator, f"layers.{i}.weight").T + numbers(generator, f"layers.{i}.bias")
+        x = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5)
+        hidden = np.concatenate([hidden, np.maximum(x, 0)], axis=1)
+    expected = hidden @ numbers(generator, "out.weight").T + numbers(generator, "out.bias")
+    assert hidden.shape == (20, 4 + 3 + 6 + 7)
+    np.testing.assert_allclose(generator(noise, condition).detach().numpy(), expected, atol=1e-5)
+
+
+def test_batch_norm_learns_running_statistics_in_training_and_uses_them_in_eval_mode():
+    generator = made("residual")
+    noise, condition = inputs(50)
+    fresh = generator.eval()(noise, condition)
+    generator.train()
+    generator(noise, condition)
+    assert not torch.allclose(generator.eval()(noise, condition), fresh)
+
+
+def test_film_shows_the_condition_to_every_layer_and_keeps_rows_apart_in_training():
+    generator = made("residual", "film", hidden_dims=(6, 7))
+    noise, condition = inputs(20)
+    assert [layer.in_features for layer in generator.layers] == [4, 10]
+    torch.testing.assert_close(generator(noise[:1], condition[:1]), generator(noise, condition)[:1])
+    with torch.no_grad():
+        for norm in generator.norms:
+            norm.film.weight.zero_()
+    assert torch.equal(generator(noise, condition), generator(noise, condition.flip(0)))
+
+
+# Convolutional
+
+
+@pytest.mark.parametrize(("width", "side"), [(1, 1), (16, 1), (17, 2), (64, 2), (65, 3), (160, 4)])
+def test_the_last_square_is_the_smallest_that_holds_a_row(width, side):
+    generator = ConvolutionalGenerator(4, 0, width, (64, 64))
+    assert generator.side == side, "doubled twice"
+    assert (4 * side) ** 2 >= width > (4 * (side - 1)) ** 2
+
+
+def test_channels_halve_where_the_side_doubles():
+    generator = ConvolutionalGenerator(4, 3, 160, (256, 256, 256))
+    assert [(layer.in_channels, layer.out_channels) for layer in generator.layers] == [
+        (64, 32),
+        (32, 16),
+        (16, 1),
+    ]
+
+
+def test_convolutions_write_the_row_line_by_line_into_the_square():
+    generator = made("convolutional", width=14, hidden_dims=(8,))  # 2 channels of 2 x 2, then 4 x 4
+    noise, condition = inputs(6)
+    x = (torch.cat([noise, condition], dim=1) @ generator.first.weight.T).reshape(6, 2, 2, 2)
+    mean, variance = x.mean(dim=(0, 2, 3), keepdim=True), x.var(dim=(0, 2, 3), correction=0, keepdim=True)
+    x = torch.relu((x - mean) / (variance + 1e-5).sqrt())
+    square = torch.zeros(6, 6, 6)  # the transposed convolution, with its margin of 1
+    kernel = generator.layers[0].weight
+    for i in range(2):
+        for j in range(2):
+            square[:, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4] += torch.einsum(
+                "bc,ckl->bkl", x[:, :, i, j], kernel[:, 0]
+            )
+    expected = square[:, 1:5, 1:5].reshape(6, 16)[:, :14]
+    torch.testing.assert_close(generator(noise, condition), expected, rtol=1e-4, atol=1e-5)
+
+
+# Style
+
+
+def test_truncation_pulls_styles_to_their_mean_in_eval_mode_only():
+    full, half, none = (made("style", truncation=t) for t in (1.0, 0.5, 0.0))
+    noise, condition = inputs(40)
+    for generator in (full, half, none):
+        trained = generator(noise, condition)
+        torch.testing.assert_close(trained, full(noise, condition))
+        generator.eval()
+    assert torch.equal(full(noise, condition), trained)
+    typical = none(noise, condition)
+    torch.testing.assert_close(typical, typical[:1].expand_as(typical))
+    spread = [g(noise, condition).std(dim=0).sum() for g in (full, half)]
+    assert spread[1] < 0.8 * spread[0]
+
+
+def test_half_truncation_is_the_row_of_the_style_halfway():
+    generator = made("style", truncation=0.5)
+    noise, condition = inputs(40)
+    generator(noise, condition)
+    out = generator.eval()(noise, condition)
+    style = (generator.style(noise, condition) + generator.mean_style) / 2
+    hidden = generator.start.expand(40, -1)
+    for layer in generator.layers:
+        hidden = nn.functional.leaky_relu(layer(hidden, style), 0.2)
+    torch.testing.assert_close(out, generator.out(hidden))
+
+
+def test_the_mean_style_is_that_of_all_styles_at_first():
+    generator = made("style")
+    batches = [inputs(30, seed=seed) for seed in range(4)]
+    for batch in batches:
+        generator(*batch)
+    expected = torch.cat([generator.style(*batch) for batch in batches]).mean(dim=0)
+    torch.testing.assert_close(generator.mean_style, expected.detach())
+    generator.eval()(*batches[0])
+    torch.testing.assert_close(generator.mean_style, expected.detach())
+
+
+def test_the_length_of_the_noise_tells_nothing():
+    generator = made("style")
+    noise, condition = inputs(10)
+    torch.testing.assert_close(
+        generator(7 * noise, condition), generator(noise, condition), rtol=1e-4, atol=1e-5
+    )
