@@ -19,7 +19,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
-from synthgan import IndependentSynthesizer, TabularGAN, evaluate, load
+from synthgan import IndependentSynthesizer, TabularDiffusion, TabularGAN, evaluate, load
 from synthgan.constraints import Predicate
 from synthgan.errors import ConditionError, DataError, ParameterError, SynthganError
 from synthgan.synthesizers.base import BLOCK_ROWS
@@ -35,9 +35,21 @@ SMALL = {  # a network that learns next to nothing, in no time
     "gan_batch_size": 16,
     "device": "cpu",
 }
-SYNTHESIZERS = [
+SMALL_DIFFUSION = {
+    "hidden_dim": 16,
+    "n_blocks": 1,
+    "n_steps": 8,
+    "n_diffusion_steps": 4,
+    "batch_size": 32,
+    "device": "cpu",
+}
+SCORED = [
     pytest.param(IndependentSynthesizer(random_state=0), id="independent"),
     pytest.param(TabularGAN(**SMALL, random_state=0), id="tabular-gan"),
+]
+SYNTHESIZERS = [
+    *SCORED,
+    pytest.param(TabularDiffusion(**SMALL_DIFFUSION, random_state=0), id="tabular-diffusion"),
 ]
 CHANGES = {  # for each estimator and parameter another value, which must change the rows
     "IndependentSynthesizer": {
@@ -70,6 +82,20 @@ CHANGES = {  # for each estimator and parameter another value, which must change
         "pac_size": 2,
         "conditional_share": 0.9,
         "n_passes": 1,
+        "random_state": 1,
+    },
+    "TabularDiffusion": {
+        "kinds": {"single": "categorical"},
+        "constraints": [Predicate(lambda rows: rows["single"] > 0)],
+        "max_modes": 3,
+        "hidden_dim": 24,
+        "n_blocks": 2,
+        "n_diffusion_steps": 5,
+        "n_steps": 12,
+        "batch_size": 48,
+        "learning_rate": 0.01,
+        "weight_decay": 10.0,
+        "heldout_fraction": 0.3,
         "random_state": 1,
     },
 }
@@ -137,6 +163,16 @@ def real():
 @pytest.fixture(scope="module")
 def fitted(unfitted, real):
     return clone(unfitted).fit(real)
+
+
+@pytest.fixture(scope="module", params=SCORED)
+def unfitted_scored(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def scored(unfitted_scored, real):
+    return clone(unfitted_scored).fit(real)
 
 
 def assert_same_schema(synthetic, real):
@@ -345,7 +381,8 @@ def test_global_generators_are_neither_read_nor_advanced(unfitted, real, tmp_pat
         drawn = again.sample(60, conditions={"text": "b"}, random_state=0)
         figures = evaluate(real, again.sample(60, random_state=0), parts=["privacy"], random_state=0)
         filled = again.impute(real, random_state=0)
-        return drawn, filled, again.score_samples(real).tolist(), figures.to_json()
+        scores = again.score_samples(real).tolist() if hasattr(again, "score_samples") else []
+        return drawn, filled, scores, figures.to_json()
 
     before = global_states()
     first = everything()
@@ -373,8 +410,9 @@ def test_threads_may_share_a_model(fitted, real):
         lambda seed: fitted.sample(300 + seed, random_state=seed),
         lambda seed: fitted.sample(40, conditions={"text": "b"}, random_state=seed),
         lambda seed: fitted.impute(real, random_state=seed),
-        lambda seed: pd.DataFrame(fitted.score_samples(real[seed:])),
     ]
+    if hasattr(fitted, "score_samples"):
+        calls.append(lambda seed: pd.DataFrame(fitted.score_samples(real[seed:])))
     jobs = [(call, seed) for seed in range(4) for call in calls]
     alone = [call(seed) for call, seed in jobs]
     with ThreadPoolExecutor(8) as pool:
@@ -432,6 +470,11 @@ def test_an_array_is_a_table_with_numbered_columns(unfitted):
     pd.testing.assert_frame_equal(model.sample(9, random_state=0), framed.sample(9, random_state=0))
     assert model.n_features_in_ == 2
     assert not hasattr(model, "feature_names_in_")
+
+
+def test_an_array_is_scored_by_its_numbered_columns(unfitted_scored):
+    real = pd.DataFrame({0: [0.5, 1.0, np.nan] * 10, 1: [3.0, 3.0, 4.0] * 10})
+    model, framed = clone(unfitted_scored).fit(real.to_numpy()), clone(unfitted_scored).fit(real)
     scores = framed.score_samples(real)
     assert model.score_samples(real) == pytest.approx(scores)
     assert framed.score_samples(real.to_numpy()) == pytest.approx(scores)
@@ -707,55 +750,57 @@ def test_tiny_tables_are_completed_too(unfitted, name):
 # Scores
 
 
-def test_every_row_has_a_finite_score_that_other_rows_do_not_change(fitted, real):
-    scores = fitted.score_samples(real)
+def test_every_row_has_a_finite_score_that_other_rows_do_not_change(scored, real):
+    scores = scored.score_samples(real)
     assert scores.shape == (len(real),)
     assert scores.dtype == np.float64
     assert np.isfinite(scores).all()
     assert (scores <= 0).all()
     some = real.iloc[20:40][real.columns[::-1]]
-    np.testing.assert_allclose(fitted.score_samples(some), scores[20:40], rtol=1e-4)
-    assert fitted.score(real) == pytest.approx(scores.mean())
-    assert fitted.score(real, y=real["bool"]) == fitted.score(real)
-    assert fitted.score_samples(real.head(0)).shape == (0,)
+    np.testing.assert_allclose(scored.score_samples(some), scores[20:40], rtol=1e-4)
+    assert scored.score(real) == pytest.approx(scores.mean())
+    assert scored.score(real, y=real["bool"]) == scored.score(real)
+    assert scored.score_samples(real.head(0)).shape == (0,)
 
 
-def test_scores_are_reproducible_and_survive_a_file(fitted, real, tmp_path):
-    fitted.save(tmp_path / "m.synthgan")
-    scores = fitted.score_samples(real)
-    np.testing.assert_array_equal(scores, fitted.score_samples(real))
+def test_scores_are_reproducible_and_survive_a_file(scored, real, tmp_path):
+    scored.save(tmp_path / "m.synthgan")
+    scores = scored.score_samples(real)
+    np.testing.assert_array_equal(scores, scored.score_samples(real))
     np.testing.assert_array_equal(scores, load(tmp_path / "m.synthgan").score_samples(real))
 
 
-def test_what_was_never_seen_lowers_the_score(fitted, real):
+def test_what_was_never_seen_lowers_the_score(scored, real):
     rows = real.head(5).astype({"text": object, "bool": object, "same": object})
-    base = fitted.score_samples(rows)
+    base = scored.score_samples(rows)
     changes = {"text": "never seen", "bool": None, "same": "another", "int8": 127, "none": 1.0}
     for name, value in changes.items():
-        scores = fitted.score_samples(rows.assign(**{name: value}))
+        scores = scored.score_samples(rows.assign(**{name: value}))
         assert np.isfinite(scores).all(), name
         assert (scores < base).mean() >= 0.6, name
-    assert fitted.score_samples(rows.assign(same="x", none=1.0)) == pytest.approx(base - 2 * np.log(121))
+    assert scored.score_samples(rows.assign(same="x", none=1.0)) == pytest.approx(base - 2 * np.log(121))
 
 
-def test_scores_of_bad_tables_are_refused(unfitted, fitted, real):
+def test_scores_of_bad_tables_are_refused(unfitted_scored, scored, real):
     with pytest.raises(NotFittedError):
-        clone(unfitted).score_samples(real)
+        clone(unfitted_scored).score_samples(real)
     with pytest.raises(DataError, match="lacks 1 of 15"):
-        fitted.score_samples(real.drop(columns="text"))
+        scored.score_samples(real.drop(columns="text"))
     with pytest.raises(ConditionError, match="'int8' is numerical"):
-        fitted.score_samples(real.assign(int8="x"))
+        scored.score_samples(real.assign(int8="x"))
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_tiny_tables_are_scored(unfitted, name):
-    scores = clone(unfitted).fit(TINY[name]).score_samples(TINY[name])
+def test_tiny_tables_are_scored(unfitted_scored, name):
+    scores = clone(unfitted_scored).fit(TINY[name]).score_samples(TINY[name])
     assert np.isfinite(scores).all()
     assert (scores <= 1e-6).all()
 
 
-def test_a_search_for_parameters_can_choose_by_the_score(unfitted, real):
+def test_a_search_for_parameters_can_choose_by_the_score(unfitted_scored, real):
     grid = {"kinds": [None, {"single": "categorical"}]}
-    search = GridSearchCV(clone(unfitted), grid, cv=2, error_score="raise").fit(real[["single", "text"]])
+    search = GridSearchCV(clone(unfitted_scored), grid, cv=2, error_score="raise").fit(
+        real[["single", "text"]]
+    )
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert search.best_params_ in [{"kinds": value} for value in grid["kinds"]]
