@@ -271,8 +271,10 @@ def sample(
     from synthgan.synthesizers.parts import is_folder
     from synthgan.transforms.where import parse_where
 
-    if n_passes is not None and read_manifest(model)["estimator"] == "independent":
-        raise click.UsageError("--n-passes has no effect on an independent model.")
+    if n_passes is not None and (estimator := read_manifest(model)["estimator"]) != "tabular-gan":
+        raise click.UsageError(
+            f"--n-passes is for models of TabularGAN. This is one of {_MODELS[estimator]}."
+        )
     if rows is None and given is None:
         raise click.UsageError("Missing option '-n' / '--rows' (it may be left out with --given).")
     if where and given is not None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from synthgan import __version__, load
 from synthgan.cli import main
+from synthgan.synthesizers.checkpoint import read_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +280,8 @@ def test_a_failure_is_one_line_and_leaves_nothing_behind(model, folder, argument
         ["fit", "real.csv", "-o", "m", "--model", "vae"],
         ["fit", "real.csv", "-o", "m", "--kind", "age"],
         ["fit", "real.csv", "-o", "m", "--model", "independent", "--max-seconds", "3"],
+        ["fit", "real.csv", "-o", "m", "--model", "independent", "--checkpoint", "c"],
+        ["fit", "real.csv", "-o", "m", "--resume"],
         ["sample", "m.synthgan"],
         ["sample", "m.synthgan", "-n", "many"],
         ["sample", "m.synthgan", "-n", "1", "--n-passes", "2"],
@@ -389,6 +392,33 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_files(model, folder, blow):
 
 
 # --- with the network ------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are delivered differently on Windows")
+@pytest.mark.parametrize(("blow", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_that_is_stopped_writes_its_model_and_goes_on(folder, blow, code):
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    command = ("fit", "real.csv", "-o", "m.synthgan", "--seed", "0", "--checkpoint", "c", "--resume")
+    came = []
+    for begins in (True, False):
+        before = (folder / "c").stat().st_mtime_ns if not begins else 0
+        with process(*command, **heed) as child:
+            while not (folder / "c").exists() or (folder / "c").stat().st_mtime_ns == before:
+                assert child.poll() is None
+                time.sleep(0.01)
+            time.sleep(1)
+            child.send_signal(blow)
+            assert child.wait(60) == code
+            told = child.stderr.read()
+        assert ("starts from the beginning" in told) == begins
+        assert "interrupted in the autoencoder phase after" in told
+        assert told.endswith("Run the same command with --resume to go on.\n")
+        rows = run("sample", "m.synthgan", "-n", "5").stdout
+        assert rows.startswith("age,rich,height\n")
+        _, snapshot = read_checkpoint("c")
+        came.append((snapshot["step"], snapshot["seconds"]))
+    assert came[0] < came[1]
+    assert {path.name for path in folder.iterdir()} == {"real.csv", "holdout.parquet", "m.synthgan", "c"}
 
 
 def test_a_network_is_fitted_sampled_and_inspected(folder):
