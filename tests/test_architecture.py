@@ -29,6 +29,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "transforms": 2,
     "constraints": 2,
     "evaluation": 2,
+    "curves": 2,
     "gan": 3,
     "diffusion": 3,
     "synthesizers": 4,
@@ -39,7 +40,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
 }
 BANS = {
     "torch": {"errors", "seeding", "params", "dtypes", "scalars", "schema", "layout", "io", "batches"}
-    | {"datasets", "transforms", "constraints", "evaluation", "cli"},
+    | {"datasets", "transforms", "constraints", "evaluation", "curves", "cli"},
     "pandas": {"gan", "diffusion", "errors", "seeding", "params", "layout"},
     "sklearn": {"gan", "diffusion", "schema", "layout", "io"},
 }

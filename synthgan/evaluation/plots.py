@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from synthgan.evaluation.profiles import Histogram
 
-__all__ = ["PHASE_COLOURS", "REAL", "SYNTHETIC", "draw_curves", "draw_histogram"]
+__all__ = ["PHASE_COLOURS", "REAL", "STYLE", "SYNTHETIC", "draw_curves", "draw_histogram"]
 
 REAL = "#aebfd0"  # a pale fill against a strong line: told apart without colours, too
 SYNTHETIC = "#d55e00"
 PHASE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito (2008)
 _INK = "#555"
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "synthgan",  # equal figures, equal bytes
     "font.family": "DejaVu Sans",
@@ -51,7 +51,7 @@ _DURATIONS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"), (1.0, "
 
 def draw_histogram(histogram: Histogram) -> str:
     """Draw both distributions over the same bins, real as an area, synthetic as a line."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure, axes = _figure(4.0, 1.7)
         edges = _place(histogram.edges, axes)
         axes.stairs(histogram.real, edges, fill=True, color=REAL)
@@ -71,7 +71,7 @@ def draw_histogram(histogram: Histogram) -> str:
 
 def draw_curves(curves: Sequence[tuple[NDArray[np.float64], NDArray[np.float64], str]], x_label: str) -> str:
     """Draw training curves, each given as x, y and colour."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure, axes = _figure(4.0, 1.9)
         for x, y, colour in curves:
             axes.plot(x, y, color=colour, linewidth=1.2, marker="o" if len(x) == 1 else None, markersize=3)
