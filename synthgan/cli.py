@@ -618,6 +618,8 @@ def _description(model: str, digest: str, manifest: dict[str, Any]) -> list[str]
         f"  parameters  {', '.join(f'{name}={value}' for name, value in params.items())}",
         "  columns",
         *(f"    {name:<{width}}  {kind}" for name, kind in columns),
+        *(["  every row keeps"] if manifest.get("constraints") else []),
+        *(f"    {rule}" for rule in manifest.get("constraints", [])),
     ]
 
 

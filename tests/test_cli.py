@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from synthgan import __version__, load
+from synthgan import IndependentSynthesizer, __version__, load
 from synthgan.cli import main
+from synthgan.constraints import Inequality
 from synthgan.synthesizers.checkpoint import read_checkpoint
 
 
@@ -207,9 +208,16 @@ def test_inspect_shows_the_manifest(model):
     assert "m.synthgan: independent, format 1" in text
     assert "300 rows, 3 columns, seed 0" in text
     assert "age     numerical" in text
+    assert "every row keeps" not in text
     manifest = json.loads(run("inspect", model, "--json").stdout)
     assert manifest["versions"]["synthgan"] == __version__
     assert len(manifest["sha256"]) == 64
+
+
+def test_inspect_shows_what_every_row_keeps(folder, real):
+    model = IndependentSynthesizer(constraints=[Inequality("age", "height")]).fit(real)
+    model.save("m.synthgan")
+    assert run("inspect", "m.synthgan").stdout.endswith(f"  every row keeps\n    {model.constraints_[0]!r}\n")
 
 
 def test_inspect_prints_no_control_characters(folder):

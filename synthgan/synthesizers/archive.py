@@ -76,6 +76,7 @@ _CAPS = {  # the most bytes that an entry may have; less than 2 GiB together, be
 }
 _OPTIONAL = {"history.json"}
 _MAX_DEPTH = 64
+_MAX_RULE = 200  # characters of a constraint in the manifest
 _MAX_HEADER = 16 * _MIB  # names, types and shapes of the weights
 _END = struct.Struct("<4s4H2LH")  # the record with which a zip archive ends
 _LOCATOR = b"PK\x06\x07"  # what stands 20 bytes before it in archives beyond 2 GiB
@@ -88,7 +89,7 @@ def save_model(estimator: BaseSynthesizer, path: str | Path) -> None:
 
     Parameters
     ----------
-    estimator : TabularGAN or IndependentSynthesizer
+    estimator : TabularGAN, CTGAN, TabularDiffusion or IndependentSynthesizer
         Fitted.
     path : str or Path
         Conventionally ending in ``.synthgan``.
@@ -126,7 +127,7 @@ def load(path: str | Path) -> BaseSynthesizer:
 
     Returns
     -------
-    TabularGAN or IndependentSynthesizer
+    TabularGAN, CTGAN, TabularDiffusion or IndependentSynthesizer
         Fitted; the same ``sample`` call gives the same rows as before.
 
     Raises
@@ -200,6 +201,7 @@ def _manifest(estimator: BaseSynthesizer, contents: Mapping[str, bytes]) -> dict
         "params": {key: _param(owner, key, value) for key, value in sorted(params.items())},
         "train": {"n_rows": estimator.n_rows_, "n_columns": len(columns), "seed": estimator.seed_},
         "columns": columns,
+        "constraints": [repr(rule)[:_MAX_RULE] for rule in estimator.constraints_],  # for readers, not for us
         "files": {key: _fingerprint(content) for key, content in contents.items()},
     }
 
@@ -319,6 +321,8 @@ def _checked_manifest(file: zipfile.ZipFile, path: str | Path) -> dict[str, Any]
     for column in _get(manifest, "columns", list):
         if not isinstance(column, dict) or {type(column.get(key)) for key in ("name", "kind")} != {str}:
             raise ModelFileError("is damaged: its manifest has no valid 'columns'.")
+    if {type(rule) for rule in _get({"constraints": [], **manifest}, "constraints", list)} - {str}:
+        raise ModelFileError("is damaged: its manifest has no valid 'constraints'.")
     if {type(version) for version in _get(manifest, "versions", dict).values()} - {str}:
         raise ModelFileError("is damaged: its manifest has no valid 'versions'.")
     return manifest

@@ -478,6 +478,8 @@ def test_a_newer_format_says_what_to_do(path, entries):
         {"train": {"seed": -1, "n_rows": 500, "n_columns": 3}},
         {"columns": [{"name": "amount"}]},
         {"columns": []},
+        {"constraints": [1]},
+        {"constraints": "age"},
         {"versions": {"synthgan": ["0.1"]}},
     ],
 )
