@@ -171,6 +171,26 @@ class TestDenoiser:
         assert not torch.allclose(denoiser(Rows(rows.scores, torch.tensor([[0, 1]])), times(0.5))[0], base)
         assert not torch.allclose(denoiser(rows, times(0.6))[0], base)
 
+    def test_known_parts_are_seen_as_such(self):
+        denoiser, rows, none = untrained(shaken=True), some_rows(1), torch.zeros(1, 4, dtype=torch.bool)
+        base = denoiser(rows, times(0.5))[0]
+        torch.testing.assert_close(denoiser(rows, times(0.5), none)[0], base)
+        for part in range(4):
+            known = none.clone()
+            known[0, part] = True
+            assert not torch.allclose(denoiser(rows, times(0.5), known)[0], base)
+
+    def test_known_parts_are_neither_noised_nor_counted(self):
+        denoiser, rows = untrained(shaken=True), some_rows(50)
+        known = (torch.arange(4) % 2 == 0).expand(50, -1)
+        loss = denoising_loss(denoiser, rows, times(1.0), seeded(), known)
+        assert ((loss == 0) == known).all()
+        other = Rows(rows.scores + torch.tensor([0.0, 9.0]), rows.codes)  # what is hidden at time 1
+        noised, _ = diffuse(denoiser, other, times(1.0), seeded())
+        torch.testing.assert_close(noised.where(known, rows).scores[:, 0], rows.scores[:, 0])
+        again = denoising_loss(denoiser, other, times(1.0), seeded(), known)
+        torch.testing.assert_close(again[:, 3], loss[:, 3])  # sees the same
+
     def test_weights_come_from_the_generator_alone(self):
         before = torch.random.get_rng_state()
         one, same = untrained().state_dict(), untrained().state_dict()
@@ -200,7 +220,7 @@ class Certain(Denoiser):
             [20.0 * F.one_hot(torch.tensor(v), k) for v, k in zip(values, sizes, strict=True)]
         )
 
-    def forward(self, rows, t):
+    def forward(self, rows, t, known=None):
         a = signal(t).float()[:, None]
         return (a.sqrt() * rows.scores - self.point) / (1 - a).sqrt(), self.certain.expand(
             len(rows.scores), -1
@@ -232,19 +252,17 @@ class TestDraw:
 
     def test_known_parts_are_kept(self):
         rows = some_rows(60)
-        known_scores = torch.rand(60, 2, generator=seeded(1)) < 0.5
-        known_codes = torch.rand(60, 2, generator=seeded(2)) < 0.5
-        given = Given(rows, known_scores, known_codes)
-        scores, codes = draw(untrained(shaken=True), 60, 4, np.random.default_rng(0), given)
-        np.testing.assert_allclose(scores[known_scores], rows.scores[known_scores], atol=1e-6)
-        np.testing.assert_array_equal(codes[known_codes], rows.codes[known_codes])
-        assert (np.abs(scores - rows.scores.numpy()) > 0.01)[~known_scores].mean() > 0.9
+        known = torch.rand(60, 4, generator=seeded(1)) < 0.5
+        scores, codes = draw(untrained(shaken=True), 60, 4, np.random.default_rng(0), Given(rows, known))
+        assert np.array_equal(scores[known[:, :2]], rows.scores[known[:, :2]])
+        assert np.array_equal(codes[known[:, 2:]], rows.codes[known[:, 2:]])
+        assert (np.abs(scores - rows.scores.numpy()) > 0.01)[~known[:, :2]].mean() > 0.9
 
     def test_permitted_parts_lie_within_what_is_permitted(self):
-        unknown = torch.zeros(400, 2, dtype=torch.bool)
+        unknown = torch.zeros(400, 4, dtype=torch.bool)
         low, high = np.array([-2.0, 1.0]), np.array([-1.0, 1.5])
         parts = PermittedParts(0, low, high, {0: np.array([True, False, True])})
-        given = Given(some_rows(400), unknown, unknown, [parts])
+        given = Given(some_rows(400), unknown, [parts])
         scores, codes = draw(untrained(), 400, 5, np.random.default_rng(0), given)
         inside = (low <= scores[:, :1] + 1e-6) & (scores[:, :1] <= high + 1e-6)
         assert inside.any(axis=1).all()
@@ -256,7 +274,6 @@ class TestDraw:
         given = Given(
             Rows(torch.zeros(4000, 1), torch.zeros(4000, 0, dtype=torch.int64)),
             unknown,
-            unknown[:, :0],
             [PermittedParts(0, np.array([-1.0]), np.array([0.5]), {})],
         )
         scores, _ = draw(untrained(1, ()), 4000, 20, np.random.default_rng(0), given)
@@ -299,7 +316,7 @@ class TestPieces:
 def plan(**changes):
     return DiffusionPlan(
         **{"n_steps": 48, "batch_size": 64, "learning_rate": 5e-3, "weight_decay": 0.01}
-        | {"patience": 99, "max_seconds": None}
+        | {"conditional_share": 0.25, "patience": 99, "max_seconds": None}
         | changes
     )
 
