@@ -59,8 +59,8 @@ class ConvolutionalGenerator(nn.Module):
 
     A linear map of noise and condition gives a small square; each transposed convolution (kernel 4,
     stride 2) doubles its side, with BatchNorm and ReLU between; the first d cells of the last square
-    are the row. Park et al. (2018), "Data Synthesis based on Generative Adversarial Networks",
-    section 4; Radford et al. (2016), "Unsupervised Representation Learning with DCGANs", section 3.
+    are the row. Park et al. (2018), "Data Synthesis based on Generative Adversarial Networks"; Radford
+    et al. (2016), "Unsupervised Representation Learning with [DCGANs]", section 3.
 
     Neighbours in the square are neighbours by the order of columns alone, which means nothing in
     most tables: for comparison. `hidden_dims` gives a quarter of its units as channels, halved at
@@ -172,5 +172,5 @@ class StyleGenerator(nn.Module):
     def _remember(self, style: Tensor) -> None:
         """Take a batch of styles into their mean: that of all batches at first, then of the last 200."""
         self.n_means = self.n_means + 1
-        weight = max(1 / int(self.n_means), 0.005)
+        weight = (1 / self.n_means).clamp(min=0.005)
         self.mean_style = torch.lerp(self.mean_style, style.mean(dim=0), weight)

@@ -79,16 +79,19 @@ def effective_weight(layer: nn.Linear) -> Tensor:
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Append to each row how close the others of its batch are, by learned measures.
+    """Append to each row how close others of its batch are, by learned measures.
 
     o_k(x) = mean over x' of exp(-||x'T_k - xT_k||_1), T_k of shape (i, 4), for 16 measures k. A generator
     that makes the same row again gives itself away. Real and fake rows come in batches of their own.
-    Salimans et al. (2016), "Improved Techniques for Training GANs", section 3.2, with a mean in place
-    of the sum.
+    Salimans et al. (2016), "Improved Techniques for Training GANs", section 3.2, with two changes: a
+    mean in place of the sum; and x' runs over x and the 31 rows that follow it, in a circle. Rows come
+    in random order, so that this is the mean over the batch on average; all pairs of 500 rows took a
+    second for a step with a gradient penalty.
     """
 
     n_added = 16
     _DIM = 4
+    _COMPARED = 32
 
     def __init__(self, n_in: int) -> None:
         super().__init__()
@@ -100,9 +103,11 @@ class MinibatchDiscrimination(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Append the closeness, (b, i) -> (b, i + 16)."""
-        measured = (x @ self.weight).reshape(len(x), 1, self.n_added, self._DIM)  # (b, 1, 16, 4)
-        distance = (measured - measured.transpose(0, 1)).abs().sum(dim=3)  # (b, b, 16)
-        return torch.cat([x, torch.exp(-distance).mean(dim=1)], dim=1)
+        k = min(self._COMPARED, len(x))
+        measured = (x @ self.weight).reshape(len(x), self.n_added, self._DIM, 1)  # (b, 16, 4, 1)
+        circle = torch.cat([measured, measured[: k - 1]]).squeeze(3)
+        distance = (circle.unfold(0, k, 1) - measured).abs().sum(dim=2)  # (b, 16, k)
+        return torch.cat([x, torch.exp(-distance).mean(dim=2)], dim=1)
 
 
 class MinibatchDeviation(nn.Module):

@@ -22,6 +22,7 @@ from synthgan.gan.games import (
     zero_centred_penalty,
 )
 from synthgan.gan.networks import Critic, initialise
+from synthgan.gan.players import make_critic, make_generator
 from tests.gan.tables import seeded
 
 W = torch.tensor([3.0, 4.0])
@@ -275,3 +276,62 @@ def test_a_penalty_on_a_critic_with_batch_norm_is_refused():
     check_critic(critic[0], "gradient")
     with pytest.raises(ParameterError, match=r"depend on their own rows .* BatchNorm: take penalty=None"):
         check_critic(critic, "gradient")
+
+
+CENTRES = torch.tensor([[2.0, 1.0], [-2.0, 1.0]])
+
+
+def played(loss, penalty=None, weight=0.0, clip=None, spectral_norm=False, n_critic=1):
+    """Rows of a generator that learned two small clouds in a short game."""
+    rng, nothing = seeded(), torch.zeros(128, 0)
+    generator = make_generator("residual", 4, 0, 2, rng, hidden_dims=(32, 32))
+    critic = make_critic(2, 0, rng, hidden_dims=(32, 32), spectral_norm=spectral_norm)
+    generator_optimiser = torch.optim.Adam(generator.parameters(), 1e-3, betas=(0.0, 0.9))
+    critic_optimiser = torch.optim.Adam(critic.parameters(), 2e-3, betas=(0.0, 0.9))
+
+    def real():
+        return CENTRES[torch.randint(2, (128,), generator=rng)] + 0.1 * torch.randn(128, 2, generator=rng)
+
+    def fake():
+        return generator(torch.randn(128, 4, generator=rng), nothing)
+
+    for _ in range(400):
+        for _ in range(n_critic):
+            x, y, score = real(), fake().detach(), critic.given(nothing)
+            critic_loss = GAMES[loss].critic(score(x), score(y))
+            if penalty is not None:
+                critic_loss = critic_loss + weight * PENALTIES[penalty](score, x, y, rng)[0]
+            critic_optimiser.zero_grad()
+            critic_loss.backward()
+            critic_optimiser.step()
+            if clip is not None:
+                clip_weights(critic, clip)
+        score = critic.given(nothing)
+        generator_loss = GAMES[loss].generator(score(fake()), score(real()))
+        generator_optimiser.zero_grad()
+        generator_loss.backward()
+        generator_optimiser.step()
+    generator.eval()
+    with torch.no_grad():
+        return torch.cat([fake() for _ in range(8)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("loss", "how"),
+    [
+        ("minimax", {"penalty": "dragan", "weight": 1.0}),
+        ("non-saturating", {"penalty": "r1", "weight": 1.0}),
+        ("wasserstein", {"penalty": "gradient", "weight": 10.0, "n_critic": 3}),
+        ("wasserstein", {"clip": 0.05, "n_critic": 3}),
+        ("wasserstein", {"spectral_norm": True, "n_critic": 2}),
+        ("hinge", {"spectral_norm": True}),
+        ("relativistic", {"penalty": "r1+r2", "weight": 1.0}),
+    ],
+)
+def test_every_game_is_learned_with_a_penalty_or_a_bound_that_fits(loss, how):
+    check_game(loss, how.get("penalty"), clip=how.get("clip"), spectral_norm=how.get("spectral_norm", False))
+    distance = (played(loss, **how)[:, None] - CENTRES).norm(dim=2)  # (1024, 2)
+    share = (distance < 1).float().mean(dim=0)
+    assert (share > 0.3).all(), "both clouds"
+    assert float(distance.min(dim=1).values.median()) < 0.4
