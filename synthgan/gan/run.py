@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from synthgan.callbacks import Callback, TrainingState
-from synthgan.errors import TrainingDivergedError, listing
+from synthgan.errors import ModelFileError, TrainingDivergedError, listing
 from synthgan.seeding import stream
 
 __all__ = [
@@ -114,8 +114,9 @@ class Run:
         self._finished: list[str] = []
         self._start = time.perf_counter()
         if saved is not None:
-            self._finished = list(saved["finished"])
-            self._start -= saved["seconds"]
+            with _refused_if_it_does_not_fit():
+                self._finished = list(saved["finished"])
+                self._start -= saved["seconds"]
 
     def steps(
         self,
@@ -140,7 +141,8 @@ class Run:
         """
         if phase in self._finished:  # in the run that is resumed: its weights are there
             assert self._saved is not None
-            self.network.load_state_dict(copy.deepcopy(self._saved["parts"]["network"]))
+            with _refused_if_it_does_not_fit():
+                self.network.load_state_dict(copy.deepcopy(self._saved["parts"]["network"]))
             return
         if self.interrupted:
             return
@@ -149,10 +151,9 @@ class Run:
         self._phase_start = time.perf_counter()
         self._stopped, self._n_rollbacks = False, 0
         self._by_column: Tensor | None = None
-        if self._saved is not None and self._saved["phase"] == phase:
-            self._put_back(self._saved)
-            self.history = copy.deepcopy(self._saved["history"])
-            self._phase_start -= self._saved["phase_seconds"]
+        if self._saved is not None:
+            with _refused_if_it_does_not_fit():
+                self._go_on(phase, self._saved)
         self._snapshot = self._take()
         self._write_checkpoint()  # a path that cannot be written to is known before the training
         self._bar = tqdm(
@@ -161,6 +162,13 @@ class Run:
         with self._bar, self._interruptible():
             yield from self._count(n_steps, max_seconds)
         self._finished.append(phase)
+
+    def _go_on(self, phase: str, saved: Snapshot) -> None:
+        """Take over the run that is resumed, in the phase in which it ended."""
+        if saved["phase"] == phase:
+            self._put_back(saved)
+            self.history = copy.deepcopy(saved["history"])
+            self._phase_start -= saved["phase_seconds"]
 
     def _count(self, n_steps: int, max_seconds: float | None) -> Iterator[tuple[int, float]]:
         while not (self._stopped or self._step >= n_steps):
@@ -319,6 +327,17 @@ class Run:
             yield
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def _refused_if_it_does_not_fit() -> Iterator[None]:
+    """Name what a checkpoint provokes that somebody has changed."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ModelFileError(
+            f"The checkpoint does not fit the training ({type(error).__name__}). Start anew without resume."
+        ) from error
 
 
 def has_collapsed(diversities: Sequence[float]) -> bool:

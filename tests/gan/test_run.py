@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthgan.errors import TrainingDivergedError
+from synthgan.errors import ModelFileError, TrainingDivergedError
 from synthgan.gan.networks import Generator, initialise
 from synthgan.gan.run import BestWeights, MovingAverage, Run, has_collapsed, set_rate, warm_linear
 from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, networks, seeded
@@ -339,6 +339,15 @@ def test_snapshots_share_no_memory_with_what_is_trained():
     second = Run(line(-5.0), 0, saved=disk["c"])
     walk(second)
     assert disk["c"]["parts"]["network"]["weight"].item() == 1.0
+
+
+@pytest.mark.parametrize("key", ["finished", "seconds", "phase", "step", "rng", "parts", "history", "rate"])
+def test_a_snapshot_that_somebody_has_changed_is_refused(key):
+    disk = {}
+    walk(Run(line(), 0, save=lambda path, snapshot: disk.update({path: snapshot}), checkpoint="c"))
+    saved = {name: value for name, value in disk["c"].items() if name != key}
+    with pytest.raises(ModelFileError, match="does not fit"):
+        walk(Run(line(), 0, saved=saved))
 
 
 # Ctrl-C
