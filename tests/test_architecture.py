@@ -22,6 +22,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "schema": 1,
     "arrow": 1,
     "layout": 1,
+    "memory": 1,
     "io": 1,
     "batches": 1,
     "callbacks": 1,
@@ -40,7 +41,18 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "__main__": 7,
 }
 BANS = {
-    "torch": {"errors", "seeding", "params", "dtypes", "scalars", "schema", "layout", "io", "batches"}
+    "torch": {
+        "errors",
+        "seeding",
+        "params",
+        "dtypes",
+        "scalars",
+        "schema",
+        "layout",
+        "memory",
+        "io",
+        "batches",
+    }
     | {"datasets", "transforms", "constraints", "evaluation", "curves", "cli"},
     "pandas": {"gan", "diffusion", "errors", "seeding", "params", "layout"},
     "sklearn": {"gan", "diffusion", "schema", "layout", "io"},

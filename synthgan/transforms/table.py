@@ -146,13 +146,12 @@ class TableCodec:
         context = {}
         for codec in map(self._codec, self._modelled()):
             if codec not in wide:
-                name = codec.column.name
-                context[name] = (codec.transform(data[name])[0], len(codec.n_levels_))
+                context[codec.column.name] = _context(codec, data)
         for _ in range(N_ROUNDS):
             for codec in wide:
                 name = codec.column.name
                 codec.fit(data[name], [others for other, others in context.items() if other != name])
-                context[name] = (codec.transform(data[name])[0], len(codec.n_levels_))
+                context[name] = _context(codec, data)
 
     def _modelled(self) -> list[Column]:
         left_out = {name for one in self.maps_ for name in one.effects}
@@ -385,6 +384,12 @@ class TableCodec:
         if column.kind in _NUMERIC:
             return NumericCodec.from_dict(column, data, self.modes, self.random_state)
         return CategoricalCodec.from_dict(column, data)
+
+
+def _context(codec: Codec, data: _Data) -> tuple[NDArray[np.integer[Any]], int]:
+    """Return the codes of a column, in the smallest type that holds them: all columns are kept at once."""
+    n_codes = len(codec.n_levels_)
+    return codec.transform(data[codec.column.name])[0].astype(np.min_scalar_type(n_codes)), n_codes
 
 
 def _numbers_of(

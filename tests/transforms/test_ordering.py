@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from synthgan.transforms.ordering import alike_order
+from synthgan.transforms.ordering import MAX_CONTEXT, alike_order
 
 
 def groups_of(order, sizes):
@@ -53,3 +53,18 @@ def test_every_level_has_one_place_and_order_is_the_same_every_time():
     order = alike_order(levels, sizes, context)
     assert sorted(order.tolist()) == list(range(50))
     np.testing.assert_array_equal(order, alike_order(levels, sizes, context))
+
+
+def test_of_many_columns_those_that_tell_levels_apart_are_used():
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 40, 4000)
+    telling = [(levels % 2, 2), (levels // 2 % 2, 2)]
+    noise = [(rng.integers(0, k, 4000), k) for k in range(1, 5 * MAX_CONTEXT)]
+    sizes = np.full(4, 10)
+    alone, among = (
+        alike_order(levels, sizes, context)
+        for context in ([*telling, *noise[: MAX_CONTEXT - 2]], [*noise, *telling])
+    )
+    for order in (alone, among):
+        for group in groups_of(order, sizes):
+            assert len({level % 4 for level in group}) == 1
