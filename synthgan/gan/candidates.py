@@ -18,6 +18,8 @@ __all__ = ["PermittedCells", "agreement", "best_candidates", "impose"]
 
 N_CELLS = 16  # cells that the alpha of a mode is cut into where a part of it is permitted
 _OWN = 1e-3  # what a row's own candidates are preferred by: less than any condition, more than rounding
+_NEAR = 0.004  # what a candidate as good as the best may lack in agreement: half a deviation of its mode
+_MOST_USES = 8
 _CHUNK = 2**22  # cells of a matrix of rows and candidates, 16 MB
 _RARE = 1e-12  # frequency of what is permitted but was never seen
 
@@ -118,9 +120,9 @@ def best_candidates(
 ) -> NDArray[np.int64]:
     """Choose one of m candidates for each row, shape (n_rows,).
 
-    Where one row of conditions stands for all, these are the best `n_rows` candidates. Otherwise each row
-    takes the best one, its own before others that are as good: the i-th of m / n_rows consecutive
-    ones. Two rows may take the same.
+    Where one row of conditions stands for all, these are the best `n_rows` candidates; if fewer meet the
+    conditions, those that do serve several rows, up to eight. Otherwise each row takes the best one, its own
+    before others that are as good: the i-th of m / n_rows consecutive ones. Two rows may take the same.
 
     Parameters
     ----------
@@ -130,7 +132,10 @@ def best_candidates(
     conditions : EncodedConditions of 1 row or of `n_rows`
     """
     if len(conditions.table) == 1:
-        return np.argsort(-agreement(layout, pool, conditions)[0], kind="stable")[:n_rows]
+        found = agreement(layout, pool, conditions)[0]
+        n_good = int((found > found.max() - _NEAR).sum())
+        n_used = min(max(n_good, n_rows // _MOST_USES), n_rows)
+        return np.resize(np.argsort(-found, kind="stable")[:n_used], n_rows)
     n_own = len(pool) // n_rows
     chosen = []
     for rows in np.array_split(np.arange(n_rows), -(-n_rows * len(pool) // _CHUNK)):

@@ -333,7 +333,8 @@ def draw_slots(table: Tensor, columns: Tensor, uniform: Tensor) -> Tensor:
     >>> draw_slots(table, torch.tensor([0, 0, 1, 1]), torch.tensor([0.2, 0.3, 0.2, 0.5])).tolist()
     [0, 1, 2, 4]
     """
-    return torch.searchsorted(table, columns + uniform.double(), right=True)
+    inside = uniform.double().clamp(max=1 - 1e-12)  # a sum would be rounded up to the next column
+    return torch.searchsorted(table, columns + inside, right=True)
 
 
 class TrainingBySampling:

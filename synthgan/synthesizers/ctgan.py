@@ -139,7 +139,7 @@ class CTGAN(NeuralSynthesizer):
     column. It makes eight candidates for each row, under one such condition if there is any; the row takes
     the candidate that agrees best with all that is asked for; what still differs is set. All conditions hold
     exactly. But how well the other columns fit to several conditions at once, or to numbers, depends on how
-    often such rows come among the candidates.
+    often such rows come among the candidates; where they are rare, a candidate serves several rows.
 
     Where the paper is silent: a missing number is a category beside the components; a category is asked for
     by log(1 + its count); numbers are clipped to the learned range and rounded like the column.
