@@ -45,7 +45,7 @@ Method = Callable[[], pd.DataFrame]
 @click.option("--rows", default=6000, show_default=True, help="Rows of source and target, each.")
 @click.option("--shifts", default="marginal,conditional,relabelled,both,random", show_default=True)
 @click.option("--seeds", default="0", show_default=True)
-@click.option("--n-steps", default=1000, show_default=True)
+@click.option("--n-steps", default=800, show_default=True)
 @click.option("--set", "settings", multiple=True, help="NAME=VALUE of TableTranslator, in JSON.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("benchmarks/results/translation.csv")

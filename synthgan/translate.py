@@ -27,6 +27,7 @@ from synthgan.gan.translation import (
     UnpairedRows,
     train_cycle_gan,
 )
+from synthgan.layout import ATOM
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameters
 from synthgan.schema import Schema, joined, table
 from synthgan.seeding import RandomState, draw_seed, stream
@@ -67,7 +68,7 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
         Width of mappings and critics.
     n_blocks : int in [1, 64], default 2
         Residual blocks of a mapping.
-    n_steps : int >= 1, default 1000
+    n_steps : int >= 1, default 800
         Steps of the mappings.
     batch_size : int >= 2, default 256
         Rows of each table in a step.
@@ -165,7 +166,7 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
         kinds: Mapping[Any, str] | None = None,
         hidden_dim: int = 128,
         n_blocks: int = 2,
-        n_steps: int = 1000,
+        n_steps: int = 800,
         batch_size: int = 256,
         gan_loss: str = "wgan-gp",
         n_critic: int = 2,
@@ -248,7 +249,8 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
         network = CycleGAN(split.form, self.hidden_dim, self.n_blocks, rng).to(device)
         run = Run(network, seed, callbacks=callbacks, save=_refuse_checkpoint, verbose=self.verbose)
         pairs = Pairs(*map(torch.from_numpy, groups_of(*(split.classes(*part) for part in parts))))
-        train_cycle_gan(network, *(split.rows(*part).to(device) for part in parts), pairs, self._plan(), run)
+        tables = [split.rows(*part).to(device) for part in parts]
+        train_cycle_gan(network, tables[0], tables[1], pairs, self._plan(), run)
         if run.interrupted:
             warnings.warn(
                 f"Training was interrupted in the {run.progress_text}: the translation is what was learned "
@@ -404,13 +406,14 @@ class Split:
         """Tell for each translated column which of its cells did not move, (n,) each.
 
         Values outside the range of the fitted tables come back from their code clipped: those
-        that did not move are better taken from the frame.
+        that did not move are better taken from the frame. Members of a group share its code.
         """
         names, moves = self.view.layout.columns, np.zeros(len(self.view.layout), dtype=bool)
         moves[self.view.score_spans] |= self.scores
         moves[self.view.part_spans] |= self.parts
         same = same_code.copy()
         same[:, self.view.score_spans] &= same_score
+        same[:, [(span.n_levels > ATOM).any() for span in self.view.layout.spans]] = False
         return {names[j]: same[:, j] for j in np.flatnonzero(moves)}
 
 

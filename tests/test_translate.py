@@ -105,6 +105,21 @@ class TestWhatStays:
         made = TableTranslator(**SMALL, random_state=0).fit(*numbered).transform(numbered[0])
         assert made["key"].equals(numbered[0]["key"])
 
+    def test_categories_of_a_group_are_told_apart(self):
+        rng = np.random.default_rng(0)
+        towns = [f"t{k}" for k in range(300)]  # rare ones share codes
+        one, other = (
+            pd.DataFrame({"town": rng.choice(towns, 900), "x": rng.normal(size=900)}) for _ in range(2)
+        )
+        other["town"] = towns + list(other["town"][300:])
+        model = TableTranslator(**SMALL | {"n_steps": 1}, random_state=0).fit(one, other)
+        assert len(model.split_.view.sizes) == 2  # the code, and the member of the group
+        made = model.transform(one)
+        assert made["town"].equals(one["town"])
+        model.least_chance = 0.0  # an untrained mapping draws another member with the probability .05
+        drawn = model.transform(one)
+        assert 0.03 < (drawn["town"] != one["town"]).mean() < 0.2
+
 
 def clone_of_fitted(model, **parameters):
     """The same fitted translator with other parameters of drawing."""
@@ -166,6 +181,8 @@ class TestRefusals:
             translator.transform(source.astype({"age": "float32"}))
         with pytest.raises(DataError, match="'sex' has 400 values that did not occur"):
             translator.transform(source.assign(sex="Q"))
+        with pytest.raises(DataError, match="'age' has 400 missing values"):
+            translator.transform(source.assign(age=np.nan))
 
     def test_an_unfitted_translator_says_so(self, source):
         with pytest.raises(NotFittedError):

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from synthgan.gan.games import GAMES, PENALTIES, wasserstein_distance
 from synthgan.gan.networks import ResidualBlock, initialise
 from synthgan.gan.players import make_critic
-from synthgan.gan.run import MovingAverage, Run, set_rate, warm_linear
+from synthgan.gan.run import HasState, MovingAverage, Run, set_rate, warm_linear
 
 __all__ = [
     "CycleGAN",
@@ -101,7 +101,7 @@ class RowForm:
 
     def parts(self, vectors: Tensor) -> tuple[Tensor, ...]:
         """Take vectors apart: scores (b, f), (b, size) for each discrete part, kept numbers (b, k)."""
-        return vectors.split([self.n_scores, *self.sizes, self.n_kept], dim=1)
+        return tuple(torch.split(vectors, [self.n_scores, *self.sizes, self.n_kept], dim=1))
 
     def vectors(self, rows: UnpairedRows) -> Tensor:
         """Write rows as vectors, (b, d)."""
@@ -180,9 +180,15 @@ class Mapping(nn.Module):
         self.norm = nn.LayerNorm(hidden_dim)
         self.out = _linear(hidden_dim, form.width - form.n_kept)
 
+    def reset(self, rng: torch.Generator) -> None:
+        """Draw all weights; start as the identity."""
+        initialise(self, rng)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
     def forward(self, vectors: Tensor) -> Tensor:
         """Map rows: scores, logits and what is kept, (b, d) -> (b, d)."""
-        change = self.out(self.norm(self.blocks(self.first(vectors))))
+        change = self.out(self.norm(self.blocks(self.first(vectors))))  # (b, d - k)
         return vectors * self.stay + F.pad(change, (0, self.n_kept))
 
 
@@ -206,10 +212,8 @@ class CycleGAN(nn.Module):
         super().__init__()
         self.form = form
         self.to_target, self.to_source = (Mapping(form, hidden_dim, n_blocks) for _ in range(2))
-        for mapping in self.mappings():
-            initialise(mapping, rng)
-            nn.init.zeros_(mapping.out.weight)
-            nn.init.zeros_(mapping.out.bias)
+        for mapping in (self.to_target, self.to_source):
+            mapping.reset(rng)
         layers = [hidden_dim] * _CRITIC_LAYERS
         self.target_critic, self.source_critic = (
             make_critic(form.width, 0, rng, hidden_dims=layers) for _ in range(2)
@@ -317,7 +321,11 @@ def train_cycle_gan(
     def drawn(raw: Tensor) -> Tensor:
         return form.draw(raw, rng)
 
-    parts = {"average": average, "critic_optimiser": critic_optimiser, "optimiser": optimiser}
+    parts: dict[str, HasState] = {
+        "average": average,
+        "critic_optimiser": critic_optimiser,
+        "optimiser": optimiser,
+    }
     for step, progress in run.steps("translation", plan.n_steps, parts, plan.max_seconds):
         rate = run.rate * warm_linear(step, max(0.0, 2 * progress - 1))  # constant, then linear decay
         set_rate(critic_optimiser, plan.critic_lr * rate)
