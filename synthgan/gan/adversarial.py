@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthgan.gan.candidates import best_candidates, impose
+from synthgan.gan.critics import PacCritic
 from synthgan.gan.games import GAMES, PENALTIES, clip_weights, moment_distance, wasserstein_distance
 from synthgan.gan.growing import coarsen, growth
 from synthgan.gan.model import coverage
-from synthgan.gan.players import PacCritic, make_critic, make_generator
+from synthgan.gan.players import make_critic, make_generator
 from synthgan.gan.run import Run, set_rate
 from synthgan.gan.vectors import ConditionVectors, RowVectors, TrainingBySampling, VectorRows, gumbel_noise
 from synthgan.layout import EncodedConditions, EncodedTable, Layout

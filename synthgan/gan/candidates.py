@@ -8,6 +8,7 @@ of its conditions a candidate meets by itself, the better its other cells go wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,8 @@ def agreement(layout: Layout, pool: EncodedTable, conditions: EncodedConditions)
     >>> agreement(layout, pool, EncodedConditions(row, np.array([[True, True]]), {})).tolist()
     [[1.0, 2.0, 0.0]]
     """
-    asked, offered = [], []
+    asked: list[NDArray[Any]] = []
+    offered: list[NDArray[Any]] = []
     for j, span in enumerate(layout.spans):
         known = conditions.known[:, j]
         if known.any():
@@ -112,7 +114,8 @@ def agreement(layout: Layout, pool: EncodedTable, conditions: EncodedConditions)
 
 
 def _one_hot(table: EncodedTable, j: int, n_codes: int) -> NDArray[np.float32]:
-    return (table.codes[:, j, None] == np.arange(n_codes)).astype(np.float32)
+    found: NDArray[np.bool_] = table.codes[:, j, None] == np.arange(n_codes)
+    return found.astype(np.float32)
 
 
 def best_candidates(

@@ -56,7 +56,7 @@ def test_any_code_decodes_within_the_bounds(series, seed):
     assert series.isna().any() or back.notna().all()
 
 
-@given(LINES, st.sampled_from(["quantile", "gaussian"]))
+@given(LINES, st.sampled_from(["quantile", "gaussian", "mixture"]))
 def test_json_keeps_the_codec(series, modes):
     codec = fitted(series, modes=modes)
     data = json.loads(json.dumps(codec.to_dict(), allow_nan=False))
@@ -68,14 +68,26 @@ def test_json_keeps_the_codec(series, modes):
     assert back.to_dict() == codec.to_dict()
 
 
-@given(columns([integers, floats], max_rows=30))
-def test_gaussian_modes_decode_within_the_bounds(series):
-    codec = fitted(series, modes="gaussian", max_modes=3)
+@given(columns([integers, floats], max_rows=30), st.sampled_from(["gaussian", "mixture"]))
+def test_gaussian_modes_decode_within_the_bounds(series, modes):
+    codec = fitted(series, modes=modes, max_modes=3)
     back = there_and_back(codec, series)
     assert back.dtype == series.dtype
     assert (back.isna() == series.isna()).all()
     if series.notna().any():
         assert back.dropna().between(series.min(), series.max()).all()
+
+
+@pytest.mark.parametrize("values", [[0, 0, 0, 1], [5, None, 5, 5], range(400), [0] * 300 + [*range(100)]])
+def test_a_mixture_has_no_atom_but_the_missing_value(values):
+    series = pd.Series(values, dtype="Int64")
+    codec = fitted(series, modes="mixture", max_modes=5)
+    n_missing = int(series.isna().any())
+    assert (codec.n_levels_ == CONTINUOUS).sum() == len(codec.n_levels_) - n_missing <= 5
+    assert (codec.n_levels_[:1] == CONTINUOUS).all()
+    back = there_and_back(codec, series)
+    assert (back.isna() == series.isna()).all()
+    assert (back - series).abs().max() <= 1  # integers come back as such, but for tails
 
 
 class TestResolution:
