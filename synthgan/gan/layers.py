@@ -61,7 +61,7 @@ class SpectralLinear(nn.Linear):
             v = F.normalize(self.weight.T @ self.u, dim=0)
             u = F.normalize(self.weight @ v, dim=0)
             if self.training:
-                self.u = u  # a new tensor: graphs of earlier steps may hold the old one
+                self.u.copy_(u)
         sigma = u @ self.weight @ v
         return self.weight / sigma.clamp(min=1e-12)
 

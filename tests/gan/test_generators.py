@@ -185,6 +185,16 @@ def test_the_mean_style_is_that_of_all_styles_at_first():
     torch.testing.assert_close(generator.mean_style, expected.detach())
 
 
+def test_the_mean_style_forgets_the_styles_of_a_generator_long_past():
+    generator = made("style")
+    generator.n_means.fill_(5000)
+    generator.mean_style.fill_(3)
+    batch = inputs(30)
+    generator(*batch)
+    expected = 0.995 * 3 + 0.005 * generator.style(*batch).mean(dim=0).detach()
+    torch.testing.assert_close(generator.mean_style, expected)
+
+
 def test_the_length_of_the_noise_tells_nothing():
     generator = made("style")
     noise, condition = inputs(10)
