@@ -370,7 +370,7 @@ def check_game(
         found = "no constraint" if penalty is None else f"penalty={penalty!r}, which acts at the data only"
         raise ParameterError(
             "loss='wasserstein' needs a critic whose slope is bounded everywhere, or it has no minimum. "
-            f"Got {found}: take penalty='gradient', spectral normalisation or weight clipping."
+            f"Got {found}: take penalty='gradient', spectral_norm=True or weight_clip=0.01."
         )
     if clip and penalty in ("gradient", "dragan"):
         raise ParameterError(

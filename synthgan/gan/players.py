@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -56,7 +57,7 @@ def make_generator(
     Raises
     ------
     ParameterError
-        If kind, conditioning and truncation do not go together.
+        If kind, conditioning and truncation do not go together, or convolutions are too many for the width.
 
     Examples
     --------
@@ -68,14 +69,20 @@ def make_generator(
     if film and kind != "residual":
         where = "modulates all layers by it already" if kind == "style" else "takes it in its first layer"
         raise ParameterError(
-            f"conditioning='film' is for generator='residual': generator={kind!r} {where}. "
-            "Take conditioning='concatenation'."
+            f"generator_conditioning='film' is for generator='residual': generator={kind!r} {where}. "
+            "Take generator_conditioning='concatenation'."
         )
-    _require_condition(film, "film", condition_dim)
+    _require_condition(film, "generator_conditioning='film'", condition_dim)
     if truncation != 1 and kind != "style":
         raise ParameterError(
             f"truncation={truncation:g} pulls styles to their mean, and generator={kind!r} has none. "
             "Take truncation=1 or generator='style'."
+        )
+    most = max(2, math.ceil(math.log2(width) / 2))
+    if kind == "convolutional" and len(hidden_dims) > most:
+        raise ParameterError(
+            "Each layer of generator='convolutional' doubles the side of a square, which a row of this table "
+            f"does not fill. Got {len(hidden_dims)} layers: take at most {most}."
         )
     sizes = (noise_dim, condition_dim, width, hidden_dims)
     generators: dict[str, Callable[[], nn.Module]] = {
@@ -118,7 +125,7 @@ def make_critic(
     torch.Size([2])
     """
     projection = conditioning == "projection"
-    _require_condition(projection, "projection", condition_dim)
+    _require_condition(projection, "critic_conditioning='projection'", condition_dim)
     if statistics is not None and len(hidden_dims) < 2:
         raise ParameterError(
             f"statistics={statistics!r} are those of the last hidden layer but one. Got {len(hidden_dims)} "
@@ -130,11 +137,10 @@ def make_critic(
     return _drawn(critic, rng)
 
 
-def _require_condition(wanted: bool, conditioning: str, condition_dim: int) -> None:
+def _require_condition(wanted: bool, what: str, condition_dim: int) -> None:
     if wanted and condition_dim == 0:
         raise ParameterError(
-            f"conditioning={conditioning!r} needs a condition, and no column of this table gives one. "
-            "Take conditioning='concatenation'."
+            f"{what} needs a condition, and no column of this table gives one. Take 'concatenation'."
         )
 
 

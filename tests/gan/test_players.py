@@ -33,7 +33,7 @@ def test_players_are_drawn_from_their_source_of_randomness_alone(name):
 
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_hidden_layers_have_the_sizes_asked_for(kind):
-    small, large = (make_generator(kind, 4, 3, 5, seeded(), hidden_dims=h) for h in ((8,), (16, 16, 16)))
+    small, large = (make_generator(kind, 4, 3, 50, seeded(), hidden_dims=h) for h in ((8, 8), (64, 64)))
     n_small, n_large = (sum(p.numel() for p in g.parameters()) for g in (small, large))
     assert n_small < n_large
     critic = make_critic(5, 3, seeded(), hidden_dims=(8, 9, 10))
@@ -60,7 +60,11 @@ def test_all_parts_of_a_critic_go_together(conditioning, statistics, spectral_no
 @pytest.mark.parametrize(
     ("kind", "kwargs", "message"),
     [
-        ("style", {"conditioning": "film"}, "generator='style' modulates all layers by it already"),
+        (
+            "style",
+            {"conditioning": "film"},
+            "generator_conditioning='film' is for .* generator='style' modulates all layers by it already",
+        ),
         ("convolutional", {"conditioning": "film"}, "generator='convolutional' takes it in its first layer"),
         ("residual", {"truncation": 0.5}, "generator='residual' has none. Take truncation=1 or"),
         ("convolutional", {"truncation": 0.0}, "truncation=0 pulls styles"),
@@ -72,12 +76,24 @@ def test_generators_of_parts_that_do_not_go_together_are_refused(kind, kwargs, m
 
 
 def test_conditioning_on_nothing_is_refused():
-    with pytest.raises(ParameterError, match="conditioning='film' needs a condition, and no column"):
+    with pytest.raises(
+        ParameterError, match="generator_conditioning='film' needs a condition, and no column"
+    ):
         make_generator("residual", 4, 0, 5, seeded(), conditioning="film")
-    with pytest.raises(ParameterError, match="conditioning='projection' needs a condition"):
+    with pytest.raises(ParameterError, match="critic_conditioning='projection' needs a condition"):
         make_critic(5, 0, seeded(), conditioning="projection")
 
 
 def test_statistics_before_the_only_hidden_layer_are_refused():
     with pytest.raises(ParameterError, match=r"last hidden layer but one\. Got 1 hidden layer: take two"):
         make_critic(5, 3, seeded(), hidden_dims=(8,), statistics="deviation")
+
+
+@pytest.mark.parametrize(("width", "most"), [(1, 2), (16, 2), (17, 3), (160, 4), (1025, 6)])
+def test_more_convolutions_than_a_row_can_fill_are_refused(width, most):
+    generator = make_generator("convolutional", 4, 3, width, seeded(), hidden_dims=(8,) * most)
+    assert generator.side == 1
+    with pytest.raises(
+        ParameterError, match=f"doubles the side .* Got {most + 1} layers: take at most {most}"
+    ):
+        make_generator("convolutional", 4, 3, width, seeded(), hidden_dims=(8,) * (most + 1))
