@@ -161,7 +161,8 @@ class ConditionalGAN(nn.Module):
         device = self.frequency.device
         noise = rng.standard_normal((len(slots), self.players.noise_dim), np.float32)
         raw = self.generator(torch.from_numpy(noise).to(device), self.conditions(slots.to(device)))
-        gumbel = -np.log(rng.standard_exponential((len(slots), self.layout.width), np.float32))
+        exponential = rng.standard_exponential((len(slots), self.layout.width), np.float32)
+        gumbel = -np.log(np.maximum(exponential, np.finfo(np.float32).tiny))  # it may be 0
         return self.vectors.encoded(self.vectors.decide(raw, torch.from_numpy(gumbel).to(device)))
 
     def shares(self) -> NDArray[np.float64]:
