@@ -18,6 +18,7 @@ from synthgan.callbacks import Callback, check_callbacks
 from synthgan.errors import ModelFileError, ParameterError
 from synthgan.gan.run import Run, Snapshot
 from synthgan.layout import EncodedTable, Layout
+from synthgan.memory import check_memory
 from synthgan.params import Choice, check_parameter, check_parameters
 from synthgan.seeding import draw_seed
 from synthgan.synthesizers.base import BaseSynthesizer, State
@@ -32,6 +33,7 @@ class NeuralSynthesizer(BaseSynthesizer):
     A subclass says what the network is (`_network`), how it is trained (`_train`) and how it draws (`_draw`).
     """
 
+    batch_size: int
     device: str
     verbose: bool
     model_: Any
@@ -77,8 +79,8 @@ class NeuralSynthesizer(BaseSynthesizer):
         Raises
         ------
         DataError
-            If the table is empty, holds values that cannot be modelled, or breaks a constraint; if
-            `checkpoint` cannot be written, or is of another table or of other parameters.
+            If the table is empty, holds values that cannot be modelled, or breaks a constraint; if the
+            fit would need far more memory than there is; if `checkpoint` cannot be written, or is of another table or of other parameters.
         ModelFileError
             If the checkpoint to go on from is damaged.
         ParameterError
@@ -98,7 +100,10 @@ class NeuralSynthesizer(BaseSynthesizer):
             identity = identity_of(owner, self.get_params(deep=False), seed, encoded, layout)
             if found is not None:
                 check_identity(str(checkpoint), found[0], identity)
-            network = self._network(layout).to(torch_device(owner, self.device))
+            network = self._network(layout)
+            n_parameters = sum(weights.numel() for weights in network.parameters())
+            check_memory(len(encoded), layout, n_parameters, self.batch_size)
+            network = network.to(torch_device(owner, self.device))
             run = Run(
                 network,
                 seed,
