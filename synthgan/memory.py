@@ -24,10 +24,10 @@ REFUSE_SHARE = 1.5  # even if it is a third too high, the fit cannot end well
 _UNLIMITED = 2**60  # a control group without limit says "max", or a number near 2^63
 
 # What a fit holds, by its reasons
-_BASE = 200_000_000  # code that is loaded on first use, work space of the linear algebra
-_CELL = 20  # int32 code and float64 alpha; the same as tensors, offset and cell
-_ROW = 400  # order of the rows; latent vectors of 32 float32, three times while their moments are taken
-_COPIES = 16  # weights, gradients, 2 moments, average, best and swapped ones; 2 snapshots of 4 to 5 of these
+_BASE = 240_000_000  # code that is loaded on first use, work space of the linear algebra
+_CELL = 17  # int32 code and float64 alpha; as tensors int32 offset and, in part of the columns, int16 cell
+_ROW = 140  # place in the order of the rows; 32 latent float32
+_COPIES = 12  # weights, gradients, 2 moments, average, best and swapped ones; a snapshot of 5 of these
 _LOGITS = 5  # times that logits stand side by side: products, biases, softmax, gradients
 _DRAWN_ROWS, _DRAWN_CELL = 16_384, 40  # rows that are drawn to calibrate; uniform numbers, codes, cells
 _CONTINUOUS_CELLS = 16
@@ -61,7 +61,7 @@ def estimate_bytes(n_rows: int, layout: Layout, n_parameters: int, batch_size: i
     Examples
     --------
     >>> estimate_bytes(10**6, Layout(), 0, 1) - estimate_bytes(0, Layout(), 0, 1)
-    400000000
+    140000000
     """
     return sum(_parts(n_rows, layout, n_parameters, batch_size).values())
 
