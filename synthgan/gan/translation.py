@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from synthgan.gan.games import GAMES, PENALTIES, wasserstein_distance
+from synthgan.gan.games import GAMES, PENALTIES, Score, wasserstein_distance
 from synthgan.gan.networks import ResidualBlock, initialise
 from synthgan.gan.players import make_critic
 from synthgan.gan.run import HasState, MovingAverage, Run, set_rate, warm_linear
@@ -219,6 +219,11 @@ class CycleGAN(nn.Module):
             make_critic(form.width, 0, rng, hidden_dims=layers) for _ in range(2)
         )
 
+    def scores(self) -> tuple[Score, Score]:
+        """Return the critics of target and source as functions of vectors."""
+        nothing = torch.zeros(0, 0)
+        return self.target_critic.given(nothing), self.source_critic.given(nothing)
+
     def mappings(self) -> nn.ModuleList:
         """Return the generators, G and F."""
         return nn.ModuleList([self.to_target, self.to_source])
@@ -298,13 +303,15 @@ def train_cycle_gan(
 
     Zhu et al. (2017), eq. (3), with the game and the penalty of `TabularGAN`: the mappings minimise
 
-        L_GAN(G, C_target) + L_GAN(F, C_source) + lambda_cycle L_cycle + lambda_identity L_identity
+        L_GAN(G, C_target) + L_GAN(F, C_source)
+            + lambda_cycle L_cycle + lambda_identity L_identity + lambda_movement L_movement
 
-    The history says ``critic_loss``, ``generator_loss`` (the first two terms), ``wasserstein`` (of both
-    critics), ``gradient_norm``, ``cycle`` (L_cycle, a mean over columns), ``movement`` (mean distance
-    between rows and their translations).
+    The last term, |G(x) - x| + |F(y) - y|, chooses the nearest of the mappings that would do.
+    The history says ``critic_loss``, ``generator_loss`` (the first two terms), ``wasserstein`` (sum of both
+    critics), ``gradient_norm``, ``cycle`` and ``movement`` (means of both directions).
     """
     form, rng, device = network.form, run.rng, source.scores.device
+    score_y, score_x = network.scores()
     mappings, critics = network.mappings(), network.critics()
     average = MovingAverage(mappings, 0.998)
     critic_optimiser = torch.optim.Adam(critics.parameters(), plan.critic_lr, (0.0, 0.9), fused=True)
@@ -335,8 +342,7 @@ def train_cycle_gan(
             x, y = batch()
             with torch.no_grad():  # no gradient reaches the mappings here
                 fake_y, fake_x = drawn(network.to_target(x)), drawn(network.to_source(y))
-            scores = [critic.given(x[:, :0]) for critic in (network.target_critic, network.source_critic)]
-            games = [(scores[0], y, fake_y), (scores[1], x, fake_x)]
+            games = [(score_y, y, fake_y), (score_x, x, fake_x)]
             judged = [(score(real), score(fake)) for score, real, fake in games]
             critic_loss = torch.stack([game.critic(*pair) for pair in judged]).sum()
             if turn % plan.penalty_interval == 0:  # lazy: seldom, but as much heavier (Karras et al. 2020)
@@ -350,12 +356,8 @@ def train_cycle_gan(
         x, y = batch()
         raw_y, raw_x = network.to_target(x), network.to_source(y)
         fake_y, fake_x = drawn(raw_y), drawn(raw_x)
-        score_y, score_x = (
-            critic.given(x[:, :0]) for critic in (network.target_critic, network.source_critic)
-        )
-        adversarial = game.generator(score_y(fake_y), score_y(y)) + game.generator(
-            score_x(fake_x), score_x(x)
-        )
+        adversarial = game.generator(score_y(fake_y), score_y(y))
+        adversarial = adversarial + game.generator(score_x(fake_x), score_x(x))
         # L_cycle: |F(G(x)) - x| + |G(F(y)) - y|, eq. (2)
         cycle = form.distance(network.to_source(fake_y), x) + form.distance(network.to_target(fake_x), y)
         movement = form.distance(raw_y, x) + form.distance(raw_x, y)
