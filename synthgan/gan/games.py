@@ -26,7 +26,6 @@ __all__ = [
     "Penalty",
     "Score",
     "autograd_gradient",
-    "check_critic",
     "check_game",
     "clip_weights",
     "gradient_penalty",
@@ -379,18 +378,3 @@ def check_game(
         )
     if clip and spectral_norm:  # which divides by the size of the weights
         raise ParameterError("Spectral normalisation makes clipping void: drop one of the two.")
-
-
-def check_critic(critic: nn.Module, penalty: str | None) -> None:
-    """Raise `ParameterError` when a critic with BatchNorm is to have a gradient penalty.
-
-    The penalty is on the gradient of each score with respect to its own pack; with BatchNorm a score
-    depends on all packs (Gulrajani et al. 2017, section 4).
-
-    >>> check_critic(nn.BatchNorm1d(2), None)
-    """
-    if penalty is not None and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in critic.modules()):
-        raise ParameterError(
-            f"penalty={penalty!r} needs scores that depend on their own rows only, but the critic has "
-            "BatchNorm: take penalty=None or another critic."
-        )
