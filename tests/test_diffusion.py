@@ -20,6 +20,7 @@ from synthgan.diffusion import (
     denoising_loss,
     diffuse,
     draw,
+    measure_errors,
     pick,
     signal,
     train_denoiser,
@@ -216,6 +217,7 @@ class Certain(Denoiser):
     def __init__(self, point, values, sizes):
         super().__init__(len(point), sizes, 8, 1)
         self.point = torch.tensor(point)
+        self.errors.zero_()
         self.certain = torch.cat(
             [20.0 * F.one_hot(torch.tensor(v), k) for v, k in zip(values, sizes, strict=True)]
         )
@@ -242,6 +244,12 @@ class TestDraw:
         np.testing.assert_allclose(frequencies(codes[codes[:, 0] == 0, 1], 2), [0.5, 0.5], atol=0.015)
         assert abs(scores.mean()) < 0.03
         assert abs(np.corrcoef(scores[:, 0], codes[:, 0])[0, 1]) < 0.03
+
+    @pytest.mark.parametrize("n_steps", [10, 50])
+    def test_numbers_have_their_variance_in_few_steps(self, n_steps):
+        """Who knows nothing draws standard normal numbers; from mere means, 10 steps would lead to .82."""
+        scores, _ = draw(untrained(1, ()), 20_000, n_steps, np.random.default_rng(1))
+        assert kstest(scores[:, 0].astype(float), norm.cdf).pvalue > 1e-3
 
     def test_the_generator_decides(self):
         denoiser = untrained(shaken=True)
@@ -355,6 +363,21 @@ class TestTraining:
         table = random_table(MIXED, 60)  # nothing to learn but the table itself
         _, history = trained(MIXED, table, plan(n_steps=480, patience=1, learning_rate=1e-9))
         assert len(history) < 24
+
+    def test_the_errors_of_v_are_measured(self):
+        """1 for who knows nothing, 0 for who is right; rows in which a number is known do not count."""
+        known = (torch.arange(4) == 0).expand(5000, -1)
+        nothing = untrained()
+        nothing.errors.zero_()
+        measure_errors(nothing, some_rows(5000), known, seeded())
+        torch.testing.assert_close(nothing.errors[0], torch.ones(21, 2), atol=0.07, rtol=0)
+        assert (nothing.errors[1] > 0.9).all()
+        certain = Certain([1.5, -0.25], [2, 0], [3, 2])
+        rows = Rows(certain.point.expand(5000, -1), torch.tensor([[2, 0]]).expand(5000, -1))
+        measure_errors(certain, rows, known, seeded())
+        assert (certain.errors[0] < 1e-4).all()
+        assert certain.errors[1, :, 0].tolist() == [1] * 21  # never hidden: nothing was measured
+        assert (certain.errors[1, :, 1] < 1e-4).all()
 
     def test_frequencies_are_those_of_the_table(self):
         table = random_table(MIXED, 400)

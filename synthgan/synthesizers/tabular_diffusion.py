@@ -56,7 +56,7 @@ class TabularDiffusion(NeuralSynthesizer):
         and at most 10,000.
     batch_size : int >= 8, default 512
         Rows in a step of training.
-    learning_rate, weight_decay : float, default 2e-3 and 0.01
+    learning_rate, weight_decay : float, default 4e-3 and 0.01
         Of AdamW.
     conditional_share : float in [0, 1], default 0.5
         Share of a batch that is trained with some columns known, for conditions and `impute`.
@@ -115,7 +115,7 @@ class TabularDiffusion(NeuralSynthesizer):
         n_diffusion_steps: int = 50,
         n_steps: int | None = None,
         batch_size: int = 512,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 4e-3,
         weight_decay: float = 0.01,
         conditional_share: float = 0.5,
         heldout_fraction: float = 0.05,
@@ -257,9 +257,8 @@ def _spread(
 
 def _with_points_known(layout: Layout, conditions: EncodedConditions) -> EncodedConditions:
     """Make known what is permitted one value only."""
-    codes, alphas, known = (
-        part.copy() for part in (conditions.table.codes, conditions.table.alphas, conditions.known)
-    )
+    codes, alphas = conditions.table.codes.copy(), conditions.table.alphas.copy()
+    known = conditions.known.copy()
     permitted = {}
     for j, one in conditions.permitted.items():
         is_atom = layout.spans[j].n_levels[one.codes[0]] == ATOM

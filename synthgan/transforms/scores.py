@@ -203,8 +203,8 @@ class NormalScores:
         categories = {}
         for k, i in enumerate(self.part_spans):
             if i == j and k < self._n_state_parts:
-                is_line = (self._of_state[j] < 0) & on_line.any()
-                categories[k] = np.isin(self._of_state[j], permitted.codes) | is_line
+                is_line: NDArray[np.bool_] = (self._of_state[j] < 0) & bool(on_line.any())
+                categories[k] = np.asarray(np.isin(self._of_state[j], permitted.codes) | is_line)
             elif i == j:
                 members = self._permitted_members(span, permitted)
                 categories[k] = members.any(axis=0)
