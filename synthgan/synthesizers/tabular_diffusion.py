@@ -221,8 +221,8 @@ class TabularDiffusion(NeuralSynthesizer):
         Rows are drawn as if everything were permitted, and those kept that are. Each stands for several
         where they are too few for all; its places inside modes are then drawn anew. Where hardly a
         row is permitted, or each row has known cells of its own, they are drawn within what is permitted.
-        (Measured on one of two categories, as the other columns pull at both: .28 instead of .47 of
-        the rows had the rarer one if drawn within the two, .47 so.)
+        (Measured where two of four categories are permitted and the other columns pull at both: .28 of
+        the rows had the one if they were drawn within the two, .44 so, and .47 in the table.)
         """
         columns = list(conditions.permitted)
         free = self._draw_once(view, n_rows, rng, replace(conditions, permitted={}))
