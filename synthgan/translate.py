@@ -74,7 +74,7 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
         Rows of each table in a step.
     gan_loss : "wgan-gp" or "relativistic", default "wgan-gp"
         Wasserstein loss with gradient penalty (Gulrajani et al. 2017), or the relativistic loss
-        with R1 and R2 (Huang et al. 2024).
+        with R1 and R2 (Huang et al. 2024), whose gradients are smaller: it wants smaller weights.
     n_critic : int >= 1, default 2
         Steps of the critics for each step of the mappings.
     gradient_penalty : float >= 0, optional
@@ -122,6 +122,12 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
     n_features_in_ : int
     feature_names_in_ : array of str
         If all names of columns are text.
+
+    Notes
+    -----
+    Where a shift is the same for all rows, as a change of units, matching the quantiles of each column is
+    nearer to the truth, and takes no training. It does nothing for a shift that depends on other columns, and it
+    changes columns that did not shift. See ``benchmarks/translation.py``.
 
     References
     ----------
