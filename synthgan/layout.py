@@ -13,7 +13,7 @@ The networks see all codes of all columns side by side: span j tiles
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +40,15 @@ class Span:
         they are not (categories, the missing value).
     start : int
         Offset of the first code among all codes of the table.
+    missing : int, default -1
+        Code of the missing value; -1 if there is none.
     """
 
     column: Hashable
     n_levels: NDArray[np.int32]
     position: NDArray[np.float32]
     start: int = 0
+    missing: int = -1
 
     @property
     def n_codes(self) -> int:
@@ -77,7 +80,7 @@ class Layout:
         """Lay spans side by side, setting each one's `start`."""
         placed, start = [], 0
         for span in spans:
-            placed.append(Span(span.column, span.n_levels, span.position, start))
+            placed.append(replace(span, start=start))
             start += span.n_codes
         return cls(tuple(placed))
 

@@ -98,6 +98,8 @@ class CodeBook(nn.Module):
     ----------
     starts : int64 Tensor of shape (g,)
         Offset of each span.
+    missing : int64 Tensor of shape (g,)
+        Offset of each span's missing value; -1 where there is none.
     fine : list of int
         Spans that have an alpha, f of them.
     cells : int64 Tensor of shape (w,)
@@ -109,6 +111,7 @@ class CodeBook(nn.Module):
     """
 
     starts: Tensor
+    missing: Tensor
     cells: Tensor
     ramps: Tensor
     ramp_rows: Tensor
@@ -138,6 +141,9 @@ class CodeBook(nn.Module):
         self.n_slopes = n_rows
         for name, value in {
             "starts": layout.starts,
+            "missing": np.array(
+                [span.start + span.missing if span.missing >= 0 else -1 for span in layout.spans], np.int64
+            ),
             "cells": cells.astype(np.int64),
             **_ramps(layout),
             "fine_index": np.array(self.fine, dtype=np.int64),

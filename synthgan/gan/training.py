@@ -108,6 +108,9 @@ def train_autoencoder(
     canonical = torch.tensor(order)
     b_latent = round(plan.batch_size * plan.latent_share)
     b_chain, b_alone = plan.batch_size - b_latent, max(1, b_latent // 2)
+    n_prefix = b_chain // 2
+    leaves_out = torch.zeros(plan.batch_size, 1, dtype=torch.bool, device=device)
+    leaves_out[n_prefix : (n_prefix + b_chain) // 2] = True
     best = BestWeights(plan.patience)
     changing: dict[str, HasState] = {"optimiser": optimiser, "average": average, "best": best}
     encoder.train()
@@ -116,7 +119,6 @@ def train_autoencoder(
         rows = train.take(torch.randint(n_rows, (plan.batch_size,), generator=rng).to(device))
 
         # masks: prefixes of the canonical order and free subsets, half and half; z alone for half of z's rows
-        n_prefix = b_chain // 2
         observed = torch.cat(
             [
                 prefix_masks(canonical, n_prefix, rng),
@@ -124,15 +126,18 @@ def train_autoencoder(
             ]
         )  # (b, g)
         observed[plan.batch_size - b_alone :] = False
-        observed = observed.to(device)
+        # half of the subsets leave missing cells out, as `impute` does, in which they are to be filled
+        ignored = (rows.codes == decoder.book.missing) & leaves_out  # (b, g)
+        observed = observed.to(device) & ~ignored
 
         # z = E(row) + noise, withheld from the first b_chain rows
         latent = encoder(Rows(rows.codes[b_chain:], rows.cells[b_chain:]))  # (b_latent, z)
         latent = latent + LATENT_NOISE * torch.randn(latent.shape, generator=rng).to(device)
         embedded = decoder.embed(rows, observed)  # (b, h)
         embedded = torch.cat([embedded[:b_chain], embedded[b_chain:] + decoder.latent(latent)])
-        nll = hidden_nll(decoder, decoder.hidden(embedded), rows, observed)  # (b, g)
-        row_loss = nll.sum(dim=1) * n_spans / (~observed).sum(dim=1)  # (b,)
+        free = observed | ignored  # what costs nothing
+        nll = hidden_nll(decoder, decoder.hidden(embedded), rows, free)  # (b, g)
+        row_loss = nll.sum(dim=1) * n_spans / (~free).sum(dim=1).clamp(min=1)  # (b,)
         loss = row_loss.mean()
         if run.is_lost(loss, nll):
             continue

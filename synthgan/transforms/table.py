@@ -195,7 +195,8 @@ class TableCodec:
             codec, n_relations = self._codec(column), len(self.relations_.get(column.name, []))
             n_levels = np.append(codec.n_levels_, np.full(n_relations, ATOM)).astype(np.int32)
             position = np.append(codec.position_, np.full(n_relations, np.nan)).astype(np.float32)
-            spans.append(Span(column.name, n_levels, position))
+            missing = len(codec.n_levels_) - 1 if codec.has_missing_ else -1
+            spans.append(Span(column.name, n_levels, position, missing=missing))
         self.layout_ = Layout.of(spans)
 
     def transform(self, frame: pd.DataFrame) -> EncodedTable:

@@ -1,5 +1,6 @@
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from synthgan.gan.training import (
     wasserstein_critic_loss,
     zero_centred_penalties,
 )
-from synthgan.layout import EncodedTable
+from synthgan.layout import EncodedTable, Layout
 from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, atoms, networks, random_table, seeded
 
 LOSSES = ["wgan-gp", "relativistic"]
@@ -108,6 +109,34 @@ def test_the_latent_vector_comes_to_hold_what_the_columns_do_not_say():
     assert history[0]["reconstruction"] > 1.2
     assert history[-1]["reconstruction"] < 0.3
     assert history[-1]["loss"] > 1.2
+
+
+def test_missing_cells_are_left_out_of_some_rows_and_learned_in_others():
+    """Of two equal columns, half of whose cells are missing: what is there, and how often nothing is."""
+    rng = np.random.default_rng(0)
+    value = rng.integers(0, 2, 600)
+    codes = np.stack([np.where(rng.random(600) < 0.5, 2, value) for _ in range(2)], axis=1)
+    layout = Layout.of(replace(span, missing=2) for span in atoms(3, 3).spans)
+    made = networks(layout, shaken=False)
+    assert made.book.missing.tolist() == [2, 5]
+    rows = made.book.rows(EncodedTable(codes.astype(np.int32), np.zeros((600, 2))))
+    made.decoder.start_at_marginals(rows)
+    autoencoder_of(made, rows, autoencoder_plan(n_steps=300, batch_size=128))
+    given_one = torch.tensor([[True, False]])
+    with torch.no_grad():
+        seen = Rows(torch.tensor([[0, 3]]), torch.zeros(1, 0, dtype=torch.long))
+        hidden = made.decoder.hidden(made.decoder.embed(seen, given_one))
+        same, other, missing = made.decoder.column_logits(hidden, 1, made.decoder.code_weight())[0].softmax(0)
+    assert same / (same + other) > 0.95
+    assert 0.3 < missing < 0.55  # half, and less where a quarter of the rows is shown no missing cell
+
+
+def test_a_row_without_any_value_costs_nothing_where_missing_cells_are_left_out():
+    layout = Layout.of(replace(span, missing=1) for span in atoms(2, 2).spans)
+    made = networks(layout, shaken=False)
+    rows = made.book.rows(EncodedTable(np.ones((50, 2), dtype=np.int32), np.zeros((50, 2))))
+    history = autoencoder_of(made, rows, autoencoder_plan(n_steps=24))
+    assert all(math.isfinite(record["loss"]) for record in history)
 
 
 def test_the_history_of_the_autoencoder_has_one_record_an_interval():

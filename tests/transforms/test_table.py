@@ -226,6 +226,18 @@ class TestErrors:
             TableCodec.from_dict(codec.schema, data)
 
 
+def test_spans_know_the_code_of_the_missing_value():
+    frame = pd.DataFrame(
+        {"number": [1.5, None, 2.0, 4.0] * 9, "text": ["u", "v", None, "u"] * 9, "full": [1, 2, 3, 5] * 9}
+    )
+    codec = TableCodec(Schema.infer(frame)).fit(frame)
+    codes = codec.transform(frame).codes
+    for j, span in enumerate(codec.layout_.spans):
+        is_missing = frame[span.column].isna().to_numpy()
+        assert ((codes[:, j] == span.missing) == is_missing).all()
+    assert codec.layout_.spans[2].missing == -1
+
+
 def test_no_training_value_is_kept_but_atoms_and_bounds():
     rng = np.random.default_rng(0)
     real = np.unique(rng.integers(10**9, 10**12, 3000)) * 2 + 1
