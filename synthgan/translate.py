@@ -126,8 +126,8 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
     Notes
     -----
     Where a shift is the same for all rows, as a change of units, matching the quantiles of each column is
-    nearer to the truth, and takes no training. It does nothing for a shift that depends on other columns, and it
-    changes columns that did not shift. See ``benchmarks/translation.py``.
+    nearer to the truth, and takes no training. It does nothing for a shift that depends on other columns,
+    and it changes columns that did not shift. See ``benchmarks/translation.py``.
 
     References
     ----------
