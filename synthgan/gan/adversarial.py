@@ -196,6 +196,7 @@ def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: Adversarial
     device, rng, b, n_fine = model.frequency.device, run.rng, plan.batch_size, len(vectors.fine)
     rows = rows.to(device)
     by_sampling = TrainingBySampling(conditions, rows.codes, plan.log_frequency)
+    needs_real = plan.loss == "relativistic" or plan.moment_weight > 0  # in the generator's turn
     game, penalty_of = GAMES[plan.loss], PENALTIES[plan.penalty or "gradient"]
     betas = (0.5, 0.9)
     critic_optimiser = torch.optim.Adam(critic.parameters(), plan.critic_lr, betas, fused=True)
@@ -203,11 +204,6 @@ def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: Adversarial
         generator.parameters(), plan.generator_lr, betas, weight_decay=plan.weight_decay, fused=True
     )
     parts = {"critic_optimiser": critic_optimiser, "generator_optimiser": generator_optimiser}
-
-    def batch() -> tuple[Tensor, Tensor, Tensor]:
-        """Draw conditions, as slots (b,) and vectors (b, c), and real rows that meet them, (b, f + w)."""
-        slots, index = by_sampling.draw(b, rng)
-        return slots, conditions(slots), vectors(rows.take(index))
 
     def generate(condition: Tensor) -> tuple[Tensor, Tensor]:
         """Make rows, (b, f + w), and the logits of their codes, (b, w)."""
@@ -222,10 +218,11 @@ def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: Adversarial
         view = _growing(vectors, progress) if plan.growing else _as_they_are
 
         for _ in range(plan.n_critic):
-            _, condition, real = batch()  # lines 1, 2 and 5
+            slots, index = by_sampling.draw(b, rng)  # line 1
+            condition, real = conditions(slots), view(vectors(rows.take(index)))  # lines 2 and 5
             with torch.no_grad():  # no gradient reaches the generator here
                 fake = view(generate(condition)[0])  # lines 3 and 4
-            real, score = view(real), critic.given(condition, rng)  # of packs: line 6
+            score = critic.given(condition, rng)  # of packs: line 6
             real_score, fake_score = score(real), score(fake)
             critic_loss = game.critic(real_score, fake_score)  # line 7
             wasserstein = wasserstein_distance(real_score, fake_score).detach()
@@ -240,16 +237,20 @@ def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: Adversarial
                 clip_weights(critic, plan.weight_clip)
 
         critic.requires_grad_(False)  # its weights need no gradient here
-        slots, condition, real = batch()  # line 12: again
-        made, logits = generate(condition)
+        slots, index = by_sampling.draw(b, rng)  # line 12: again
+        condition = conditions(slots)
+        fake, logits = generate(condition)
         score = critic.given(condition, rng)
-        fake_score = score(view(made))
-        real_score = score(view(real)) if plan.loss == "relativistic" else fake_score  # the others need none
-        generator_loss = game.generator(fake_score, real_score)
+        fake_score = real_score = score(view(fake))
         condition_loss = conditions.loss(logits, slots)
-        loss = generator_loss + plan.condition_weight * condition_loss  # line 13
-        if plan.moment_weight:
-            loss = loss + plan.moment_weight * moment_distance(real, made)
+        loss = plan.condition_weight * condition_loss
+        if needs_real:
+            real = vectors(rows.take(index))
+            real_score = score(view(real))
+            if plan.moment_weight:
+                loss = loss + plan.moment_weight * moment_distance(real, fake)
+        generator_loss = game.generator(fake_score, real_score)
+        loss = loss + generator_loss  # line 13
         critic.requires_grad_(True)
         if run.is_lost(loss + critic_loss.detach()):
             continue

@@ -144,8 +144,9 @@ class RowVectors(nn.Module):
             Alphas in (-1, 1); the codes of each span sum to 1.
         """
         alphas, logits = raw.tensor_split([len(self.fine)], dim=1)
-        logits = (logits + noise) / self.temperature
-        return torch.cat([alphas.tanh(), *(part.softmax(1) for part in logits.split(self.widths, 1))], dim=1)
+        logits = ((logits + noise) / self.temperature).T.contiguous()  # (w, b): half the time of columns
+        weights = torch.cat([part.softmax(dim=0) for part in logits.split(self.widths)]).T  # (b, w)
+        return torch.cat([alphas.tanh(), weights], dim=1)
 
     def decide(self, raw: Tensor, noise: Tensor) -> VectorRows:
         """Draw rows from the output of a generator: the codes that `activate` puts most weight on.
