@@ -203,12 +203,14 @@ class NormalScores:
         categories = {}
         for k, i in enumerate(self.part_spans):
             if i == j and k < self._n_state_parts:
-                is_line: NDArray[np.bool_] = (self._of_state[j] < 0) & bool(on_line.any())
-                categories[k] = np.asarray(np.isin(self._of_state[j], permitted.codes) | is_line)
+                categories[k] = np.isin(self._of_state[j], permitted.codes)
+                if on_line.any():
+                    categories[k][self._of_state[j] < 0] = True
             elif i == j:
                 members = self._permitted_members(span, permitted)
                 categories[k] = members.any(axis=0)
-                categories[k][0] |= (span.n_levels[permitted.codes] <= ATOM).any()
+                if (span.n_levels[permitted.codes] <= ATOM).any():
+                    categories[k][0] = True
         found = np.flatnonzero(self.score_spans == j)
         return PermittedParts(int(found[0]) if len(found) else None, ndtri(low), ndtri(high), categories)
 
