@@ -208,7 +208,7 @@ class NormalScores:
                     categories[k][self._of_state[j] < 0] = True
             elif i == j:
                 members = self._permitted_members(span, permitted)
-                categories[k] = members.any(axis=0)
+                categories[k] = np.asarray(members.any(axis=0))
                 if (span.n_levels[permitted.codes] <= ATOM).any():
                     categories[k][0] = True
         found = np.flatnonzero(self.score_spans == j)
