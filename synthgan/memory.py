@@ -119,7 +119,7 @@ def check_memory(n_rows: int, layout: Layout, n_parameters: int, batch_size: int
     )
     if needed > REFUSE_SHARE * available:
         raise DataError(message)
-    warnings.warn(message, stacklevel=2)
+    warnings.warn(message, stacklevel=5)  # the line that called fit
 
 
 def _gigabytes(n_bytes: int) -> str:

@@ -78,11 +78,11 @@ class LatentGAN(nn.Module):
         initialise(self, run.rng)
         if not self.book.widths:
             return  # constants and identifiers only
-        rows = self.book.rows(encoded)
-        shuffled = torch.randperm(len(rows), generator=run.rng)
-        n_heldout = min(max(1, round(heldout_fraction * len(rows))), 2000) if len(rows) > 1 else 0
-        train = rows.take(shuffled[n_heldout:]).to(device)
-        heldout = rows.take(shuffled[:n_heldout]).to(device) if n_heldout else train
+        n_rows = len(encoded)
+        shuffled = torch.randperm(n_rows, generator=run.rng)
+        n_heldout = min(max(1, round(heldout_fraction * n_rows)), 2000) if n_rows > 1 else 0
+        train = self.book.stored(encoded, shuffled[n_heldout:]).to(device)
+        heldout = self.book.rows(encoded.rows(shuffled[: n_heldout or n_rows].numpy())).to(device)
         self.decoder.start_at_marginals(train)
         frequency = torch.bincount(train.codes.flatten(), minlength=self.offsets.shape[1]) / len(train)
         order = canonical_order(frequency, self.book.widths)

@@ -33,6 +33,7 @@ CELLS = 16
 """Cells of equal probability that alpha of a continuous code is resolved into."""
 
 _KNOTS = 16  # ramps of the ordinal basis of a column
+_BLOCK_ROWS = 8192  # rows that are turned into tensors at a time
 _CELL_DIM = 32  # width of a column's head over cells
 
 
@@ -71,9 +72,9 @@ class Rows:
     Parameters
     ----------
     codes : int64 Tensor of shape (b, g)
-        Offset of each cell's code among all codes, in [0, w).
+        Offset of each cell's code among all codes, in [0, w). Stored as int32.
     cells : int64 Tensor of shape (b, f)
-        Cell of alpha, in [0, c); 0 for atoms.
+        Cell of alpha, in [0, c); 0 for atoms. Stored as int16, see `CodeBook.stored`.
     """
 
     codes: Tensor
@@ -83,8 +84,8 @@ class Rows:
         return len(self.codes)
 
     def take(self, index: Tensor) -> Rows:
-        """Take rows by index."""
-        return Rows(self.codes[index], self.cells[index])
+        """Take rows by index, as int64."""
+        return Rows(self.codes[index].long(), self.cells[index].long())
 
     def to(self, device: torch.device) -> Rows:
         """Move to a device."""
@@ -161,6 +162,15 @@ class CodeBook(nn.Module):
         n_cells = self.cells.cpu()[codes[:, self.fine]]  # (n, f)
         unit = (torch.from_numpy(encoded.alphas[:, self.fine]) + 1) / 2
         cells = (unit * n_cells).long().clamp_(min=0).minimum(n_cells - 1)
+        return Rows(codes, cells)
+
+    def stored(self, encoded: EncodedTable, index: Tensor) -> Rows:
+        """Turn some rows into offsets and cells in the smallest types that hold them, a block at a time."""
+        codes = torch.empty(len(index), len(self.widths), dtype=torch.int32)
+        cells = torch.empty(len(index), len(self.fine), dtype=torch.int16)
+        for part in torch.arange(len(index)).split(_BLOCK_ROWS):
+            rows = self.rows(encoded.rows(index[part].numpy()))
+            codes[part], cells[part] = rows.codes.int(), rows.cells.short()
         return Rows(codes, cells)
 
     def encoded(self, rows: Rows, place: Tensor) -> EncodedTable:

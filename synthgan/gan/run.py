@@ -154,7 +154,7 @@ class Run:
         if self._saved is not None:
             with _refused_if_it_does_not_fit():
                 self._go_on(phase, self._saved)
-        self._snapshot = self._take()
+        self._remember()
         self._write_checkpoint()  # a path that cannot be written to is known before the training
         self._bar = tqdm(
             total=n_steps, initial=self._step, desc=f"{phase:>11}", disable=not self._verbose, unit="step"
@@ -173,7 +173,7 @@ class Run:
     def _count(self, n_steps: int, max_seconds: float | None) -> Iterator[tuple[int, float]]:
         while not (self._stopped or self._step >= n_steps):
             if self.interrupted:
-                self._snapshot = self._take()
+                self._remember()
                 self._write_checkpoint()
                 return
             progress = (self._step + 1) / n_steps
@@ -267,7 +267,7 @@ class Run:
         """Remember the state, and show it to those who watch."""
         if not all(torch.isfinite(p).all() for p in self.network.parameters()):
             return  # the next loss will tell
-        self._snapshot = self._take()
+        self._remember()
         if self.history and self.history[-1]["step"] == self._step:
             line = dict(self.history[-1])
             phase, step, seconds = (line.pop(key) for key in ("phase", "step", "seconds"))
@@ -284,6 +284,11 @@ class Run:
     def _save_to(self, path: str | Path) -> None:
         if self._save is not None:
             self._save(path, self._snapshot)
+
+    def _remember(self) -> None:
+        """Take a snapshot, after the last one has been let go: two of them would be most of all memory."""
+        self._snapshot = {}
+        self._snapshot = self._take()
 
     def _take(self) -> Snapshot:
         now = time.perf_counter()

@@ -328,13 +328,15 @@ def encode_all(encoder: Encoder, rows: Rows, batch_size: int = 8192) -> Tensor:
     """Encode all rows, (n, z), normalised over them: the encoder's running statistics lag behind."""
     encoder.eval()
     encoder.normalise.reset_running_stats()
-    raw = encode_batches(encoder, rows, batch_size)
-    mean, variance = raw.mean(dim=0), raw.var(dim=0, correction=0)
+    latents = rows.codes.new_empty(len(rows), encoder.out.out_features, dtype=torch.float32)
+    encode_into(latents, encoder, rows, batch_size)
+    mean, variance = latents.mean(dim=0), latents.var(dim=0, correction=0)
     encoder.normalise.running_mean, encoder.normalise.running_var = mean, variance
-    return encode_batches(encoder, rows, batch_size)
+    return encode_into(latents, encoder, rows, batch_size)
 
 
-def encode_batches(encoder: Encoder, rows: Rows, batch_size: int) -> Tensor:
-    """Encode rows in batches, (n, z)."""
-    parts = zip(torch.split(rows.codes, batch_size), torch.split(rows.cells, batch_size), strict=True)
-    return torch.cat([encoder(Rows(codes, cells)) for codes, cells in parts])
+def encode_into(latents: Tensor, encoder: Encoder, rows: Rows, batch_size: int) -> Tensor:
+    """Encode rows in batches into a tensor of shape (n, z)."""
+    for part in torch.arange(len(rows), device=latents.device).split(batch_size):
+        latents[part] = encoder(rows.take(part))
+    return latents

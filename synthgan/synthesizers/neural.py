@@ -100,10 +100,10 @@ class NeuralSynthesizer(BaseSynthesizer):
             identity = identity_of(owner, self.get_params(deep=False), seed, encoded, layout)
             if found is not None:
                 check_identity(str(checkpoint), found[0], identity)
-            network = self._network(layout)
+            device, network = torch_device(owner, self.device), self._network(layout)
             n_parameters = sum(weights.numel() for weights in network.parameters())
-            check_memory(len(encoded), layout, n_parameters, self.batch_size)
-            network = network.to(torch_device(owner, self.device))
+            check_memory(len(encoded), layout, n_parameters * (device.type == "cpu"), self.batch_size)
+            network = network.to(device)
             run = Run(
                 network,
                 seed,
