@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synthgan import callbacks, constraints, datasets, errors
     from synthgan.augment import GANOverSampler
+    from synthgan.curves import plot_history
     from synthgan.evaluation import evaluate
     from synthgan.impute import Imputer
     from synthgan.io import read_table, write_table
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from synthgan.synthesizers.independent import IndependentSynthesizer
     from synthgan.synthesizers.tabular_diffusion import TabularDiffusion
     from synthgan.synthesizers.tabular_gan import TabularGAN
+    from synthgan.translate import TableTranslator
 
 __version__ = "0.1.0"
 
@@ -41,9 +43,11 @@ __all__ = [  # noqa: RUF022 (in the order of the data path)
     "TabularDiffusion",
     "IndependentSynthesizer",
     "callbacks",
+    "plot_history",
     "load",
     "GANOverSampler",
     "Imputer",
+    "TableTranslator",
     "evaluate",
     "errors",
 ]
@@ -59,6 +63,8 @@ _HOMES = {
     "TabularDiffusion": "synthgan.synthesizers.tabular_diffusion",
     "IndependentSynthesizer": "synthgan.synthesizers.independent",
     "callbacks": "synthgan.callbacks",
+    "plot_history": "synthgan.curves",
+    "TableTranslator": "synthgan.translate",
     "load": "synthgan.synthesizers.archive",
     "GANOverSampler": "synthgan.augment",
     "Imputer": "synthgan.impute",

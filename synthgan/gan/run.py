@@ -179,8 +179,8 @@ class Run:
             progress = (self._step + 1) / n_steps
             if max_seconds is not None:
                 progress = max(progress, (time.perf_counter() - self._phase_start) / max_seconds)
-            every = max(1, n_steps // _INTERVALS)
-            self.at_interval = progress >= 1 or (self._step + 1) % every == 0
+            done = self._step * _INTERVALS // n_steps, (self._step + 1) * _INTERVALS // n_steps
+            self.at_interval = progress >= 1 or done[0] < done[1]
             self._went_back = False
             yield self._step, min(progress, 1.0)
             if self._went_back:

@@ -135,9 +135,9 @@ def train_autoencoder(
         latent = latent + LATENT_NOISE * torch.randn(latent.shape, generator=rng).to(device)
         embedded = decoder.embed(rows, observed)  # (b, h)
         embedded = torch.cat([embedded[:b_chain], embedded[b_chain:] + decoder.latent(latent)])
-        free = observed | ignored  # what costs nothing
-        nll = hidden_nll(decoder, decoder.hidden(embedded), rows, free)  # (b, g)
-        row_loss = nll.sum(dim=1) * n_spans / (~free).sum(dim=1).clamp(min=1)  # (b,)
+        costless = observed | ignored
+        nll = hidden_nll(decoder, decoder.hidden(embedded), rows, costless)  # (b, g)
+        row_loss = nll.sum(dim=1) * n_spans / (~costless).sum(dim=1).clamp(min=1)  # (b,)
         loss = row_loss.mean()
         if run.is_lost(loss, nll):
             continue

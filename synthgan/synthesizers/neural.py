@@ -80,7 +80,8 @@ class NeuralSynthesizer(BaseSynthesizer):
         ------
         DataError
             If the table is empty, holds values that cannot be modelled, or breaks a constraint; if the
-            fit would need far more memory than there is; if `checkpoint` cannot be written, or is of another table or of other parameters.
+            fit would need far more memory than there is; if `checkpoint` cannot be written, or is of
+            another table or of other parameters.
         ModelFileError
             If the checkpoint to go on from is damaged.
         ParameterError

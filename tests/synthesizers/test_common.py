@@ -105,6 +105,7 @@ CHANGES = {  # for each estimator and parameter another value, which must change
         "batch_size": 48,
         "learning_rate": 0.01,
         "weight_decay": 10.0,
+        "conditional_share": 0.9,
         "heldout_fraction": 0.3,
         "random_state": 1,
     },
