@@ -33,7 +33,7 @@ TABLES ?= data
 
 bench: $(VENV)/.test  ## our models and the peers on the tables in TABLES=folder; takes hours, see benchmarks/README.md
 	$(BIN)/python -m benchmarks.peers
-	$(BIN)/python -m benchmarks.run $(TABLES) --models independent,bootstrap,tabular_gan,few_passes,tabular_argn,arf,gaussian_copula,ctgan,tvae,smote --part fidelity --part utility
+	$(BIN)/python -m benchmarks.run $(TABLES) --models independent,bootstrap,tabular_gan,few_passes,own_ctgan,tabular_diffusion,tabular_argn,arf,gaussian_copula,ctgan,tvae,smote --part fidelity --part utility
 
 # Strict: a package that the database could not be asked about is a failure, too.
 audit: $(VENV)/.demo  ## known security holes of what is installed; needs the network

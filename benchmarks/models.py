@@ -46,6 +46,20 @@ def few_passes(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> dict[str
     }
 
 
+def own_ctgan(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sampler:
+    from synthgan import CTGAN
+
+    model = CTGAN(kinds=_ours(kinds), random_state=seed).fit(real)  # 300 epochs
+    return lambda n: model.sample(n, random_state=seed)
+
+
+def tabular_diffusion(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sampler:
+    from synthgan import TabularDiffusion
+
+    model = TabularDiffusion(kinds=_ours(kinds), random_state=seed).fit(real)
+    return lambda n: model.sample(n, random_state=seed)
+
+
 def independent(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sampler:
     from synthgan import IndependentSynthesizer
 
@@ -185,6 +199,8 @@ def _plain(
 MODELS: dict[str, tuple[str, Fit]] = {  # name: environment, way to fit
     "tabular_gan": ("synthgan", tabular_gan),
     "few_passes": ("synthgan", few_passes),
+    "own_ctgan": ("synthgan", own_ctgan),
+    "tabular_diffusion": ("synthgan", tabular_diffusion),
     "independent": ("synthgan", independent),
     "bootstrap": ("synthgan", bootstrap),
     "ctgan": ("ctgan", ctgan),
