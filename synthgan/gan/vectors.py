@@ -114,10 +114,10 @@ class RowVectors(nn.Module):
         return VectorRows(codes, torch.from_numpy(encoded.alphas[:, self.fine].astype(np.float32)))
 
     def encoded(self, rows: VectorRows) -> EncodedTable:
-        """Turn offsets and alphas back; an atom has no alpha, whatever was generated."""
+        """Turn offsets and alphas back; an atom has no alpha, whatever was generated, and NaN counts as 0."""
         alphas = torch.zeros(rows.codes.shape, dtype=torch.float64, device=rows.alphas.device)
         is_atom = self.is_atom[rows.codes[:, self.fine_index]]
-        alphas[:, self.fine_index] = rows.alphas.double().masked_fill(is_atom, 0.0)
+        alphas[:, self.fine_index] = rows.alphas.double().nan_to_num(0.0).masked_fill(is_atom, 0.0)
         return EncodedTable((rows.codes - self.starts).int().cpu().numpy(), alphas.cpu().numpy())
 
     def forward(self, rows: VectorRows) -> Tensor:

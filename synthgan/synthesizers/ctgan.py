@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from synthgan.constraints import Constraint
-from synthgan.errors import ParameterError
+from synthgan.errors import ModelFileError, ParameterError
 from synthgan.gan.adversarial import AdversarialPlan, ConditionalGAN, Players, realism, train_adversarial
 from synthgan.gan.critics import STATISTICS
 from synthgan.gan.games import GAMES, PENALTIES, check_game
@@ -319,6 +319,12 @@ class CTGAN(NeuralSynthesizer):
         if isinstance(generator, StyleGenerator):
             generator.truncation = self.truncation  # it may have been set after `fit`
         return drawn_in_blocks(self.model_.draw, rows, seed, conditions)
+
+    def _restore(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        super()._restore(facts, arrays)
+        frequency = self.model_.frequency
+        if not ((frequency >= 0) & (frequency <= 1)).all():
+            raise ModelFileError("The frequencies of codes must lie between 0 and 1.")
 
     def _players(self) -> Players:
         return Players(

@@ -5,7 +5,7 @@ from sklearn.base import clone
 
 from synthgan import IndependentSynthesizer, load
 from synthgan.constraints import Predicate
-from synthgan.errors import ParameterError
+from synthgan.errors import ModelFileError, ParameterError
 from synthgan.evaluation.associations import trend_error
 from synthgan.evaluation.tables import code_tables
 from synthgan.synthesizers.ctgan import CTGAN
@@ -179,6 +179,24 @@ def test_a_file_keeps_rows_scores_and_history(model, real, tmp_path):
     pd.testing.assert_frame_equal(model.sample(50, random_state=1), again.sample(50, random_state=1))
     np.testing.assert_array_equal(model.critic_score(real), again.critic_score(real))
     pd.testing.assert_frame_equal(model.history_, again.history_)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 2.0])
+def test_a_file_with_impossible_frequencies_is_refused(real, tmp_path, bad):
+    model = CTGAN(**SMALL).fit(real)
+    model.model_.frequency[1] = bad
+    model.save(tmp_path / "m.synthgan")
+    with pytest.raises(ModelFileError, match="frequencies of codes"):
+        load(tmp_path / "m.synthgan")
+
+
+@pytest.mark.parametrize("conditions", [None, {"level": "a", "count": (10, 14)}])
+def test_any_weights_give_rows_within_the_bounds(real, conditions):
+    model = CTGAN(**SMALL).fit(real)
+    for weight in model.model_.generator.parameters():
+        weight.data.fill_(np.nan)
+    rows = model.sample(50, conditions=conditions, random_state=0)
+    assert rows["count"].between(real["count"].min(), real["count"].max()).all()
 
 
 def test_a_training_that_is_resumed_ends_in_the_same_weights(model, real, tmp_path):
