@@ -76,7 +76,7 @@ def test_relations_between_columns_are_learned(learned):
     assert trend(real, holdout) < 0.05
     assert trend(real, independent) > 0.3
     assert trend(real, drawn) < 0.3 * trend(real, independent)
-    assert abs(drawn["one"].corr(drawn["other"]) - real["one"].corr(real["other"])) < 0.08
+    assert abs(drawn["one"].corr(drawn["other"]) - real["one"].corr(real["other"])) < 0.12
     assert abs(drawn["other"].isna().mean() - 0.1) < 0.03
 
 
