@@ -200,14 +200,25 @@ def _draw_panel(axes: Axes, panel: Panel, n_phases_before: int) -> None:
     _scale(axes, panel.group)
     for k, step in enumerate(panel.went_back):
         axes.axvline(step, color=_INK, linewidth=0.9, linestyle=":", label=None if k else "went back")
-    axes.set_title(panel.group.title, loc="left", fontweight="bold")
+    axes.set_title(panel.group.title, loc="left", fontweight="bold", pad=15)
     axes.set_xlabel(f"step of the {panel.phase} phase" if panel.phase else "step")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(axis="y", color=_GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, handlelength=1.4, labelspacing=0.3)
+        axes.legend(  # between title and axes, where it hides no curve
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=4,
+            frameon=False,
+            borderpad=0,
+            borderaxespad=0.2,
+            columnspacing=1.2,
+            handlelength=1.2,
+            handletextpad=0.5,
+            fontsize=7,
+        )
 
 
 def _scale(axes: Axes, group: Group) -> None:
