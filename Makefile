@@ -18,11 +18,12 @@ help:  ## list the targets
 demo: $(VENV)/.demo  ## fit, sample and evaluate the bundled Adult table; writes demo/
 	$(BIN)/synthgan demo --output demo
 
+# Two workers of one thread each: the networks of the tests are too small for two threads.
 test: $(VENV)/.test  ## format, lint, types, tests and doctests; cheap checks first
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 # Old libraries warn of each other, so that only here warnings are no errors. What becomes of awkward tables is told
 # for current versions: old ones have no types for some of them.
