@@ -18,13 +18,26 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from synthgan import GANOverSampler, Imputer, IndependentSynthesizer, TabularGAN
+from synthgan import CTGAN, GANOverSampler, Imputer, IndependentSynthesizer, TabularDiffusion, TabularGAN
 
 SMALL = {
     "hidden_dim": 8, "n_blocks": 1, "latent_dim": 2, "noise_dim": 2, "n_steps": 5, "n_gan_steps": 2,
     "batch_size": 32, "gan_batch_size": 16, "device": "cpu",
 }  # fmt: skip
 GAN = TabularGAN(**SMALL, random_state=0)
+CLASSIC = CTGAN(
+    noise_dim=2,
+    generator_dim=8,
+    critic_dim=8,
+    n_epochs=1,
+    batch_size=20,
+    pac_size=2,
+    device="cpu",
+    random_state=0,
+)
+DIFFUSION = TabularDiffusion(
+    hidden_dim=8, n_blocks=1, n_steps=5, n_diffusion_steps=3, batch_size=32, device="cpu", random_state=0
+)
 INDEPENDENT = IndependentSynthesizer(random_state=0)
 IMPUTER = Imputer(INDEPENDENT, random_state=0)
 SAMPLER = GANOverSampler(generator=INDEPENDENT, random_state=0)
@@ -57,7 +70,9 @@ def table(n_rows=200, seed=0):
 # --- scikit-learn's checks -------------------------------------------------------------
 
 
-@parametrize_with_checks([GAN, INDEPENDENT, IMPUTER, SAMPLER], expected_failed_checks=expected_failures)
+@parametrize_with_checks(
+    [GAN, CLASSIC, DIFFUSION, INDEPENDENT, IMPUTER, SAMPLER], expected_failed_checks=expected_failures
+)
 def test_the_contract_of_scikit_learn_is_kept(estimator, check):
     check(estimator)
 
