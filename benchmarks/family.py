@@ -297,7 +297,7 @@ def draw(real: pd.DataFrame, runs: dict[str, list[Run]], subject: str, path: Pat
         figure = Figure(figsize=(8.4, 3.0), layout="constrained")
         left, right = figure.subfigures(1, 2, width_ratios=[1, 1.35])
         _draw_curves(left.subplots(), {title: runs[title] for title in titles}, subject)
-        panels = right.subplots(2, 3).flat
+        panels = right.subplots(2, 3).ravel()
         tables = {"real rows": real, **{title: runs[title][0].made for title in titles}}
         for axes, (title, table), colour in zip(
             panels, tables.items(), ("#555", *PHASE_COLOURS), strict=False
@@ -305,7 +305,7 @@ def draw(real: pd.DataFrame, runs: dict[str, list[Run]], subject: str, path: Pat
             axes.imshow(_pairs(table, real) ** 0.5, cmap="Greys", aspect="auto", vmin=0, vmax=0.27)
             axes.set_title(title, color=colour, fontsize=7, fontweight="bold")
             axes.set(xticks=[], yticks=[])
-        for axes in panels:
+        for axes in panels[len(tables) :]:
             axes.set_axis_off()
         right.supylabel("education", fontsize=7.5)
         right.supxlabel("occupation (made rows of one fit each; darker: more)", fontsize=7.5)
