@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 History = list[dict[str, Any]]
-"""One dict an interval, with at least ``phase``, ``step`` and ``seconds`` since the start."""
+"""One dict an interval, with at least ``phase``, ``step``, ``seconds`` since the start and ``rate``."""
 
 Snapshot = dict[str, Any]
 """State of a training at the end of a step: nested dicts and lists of tensors, numbers and text."""
@@ -146,7 +146,7 @@ class Run:
             return
         if self.interrupted:
             return
-        self._phase, self._n_steps, self._step = phase, n_steps, 0
+        self._phase, self._n_steps, self._step, self._n_due = phase, n_steps, 0, 0
         self._parts: dict[str, HasState] = {"network": self.network, **parts}
         self._phase_start = time.perf_counter()
         self._stopped, self._n_rollbacks = False, 0
@@ -179,8 +179,9 @@ class Run:
             progress = (self._step + 1) / n_steps
             if max_seconds is not None:
                 progress = max(progress, (time.perf_counter() - self._phase_start) / max_seconds)
-            done = self._step * _INTERVALS // n_steps, (self._step + 1) * _INTERVALS // n_steps
-            self.at_interval = progress >= 1 or done[0] < done[1]
+            n_due = max((self._step + 1) * _INTERVALS // n_steps, int(progress * _INTERVALS))
+            self.at_interval = progress >= 1 or n_due > self._n_due
+            self._n_due = n_due
             self._went_back = False
             yield self._step, min(progress, 1.0)
             if self._went_back:
@@ -195,7 +196,8 @@ class Run:
     def record(self, **measures: float) -> None:
         """Write down what was measured; the interval ends with the step."""
         seconds = time.perf_counter() - self._start
-        self.history.append({"phase": self._phase, "step": self._step + 1, "seconds": seconds, **measures})
+        line = {"phase": self._phase, "step": self._step + 1, "seconds": seconds, "rate": self.rate}
+        self.history.append(line | measures)
         self._bar.set_postfix({name: f"{value:.3g}" for name, value in measures.items()})
         lately = [
             line["diversity"] for line in self.history if line["phase"] == self._phase and "diversity" in line
@@ -204,7 +206,7 @@ class Run:
             warnings.warn(
                 f"The generator reaches {lately[-1]:.0%} of the training table's categories and modes "
                 f"at step {self._step + 1:,}: it lacks diversity (mode collapse). "
-                "Train longer, or raise pac_size.",
+                "Lower generator_lr, raise pac_size, or set moment_weight where the model has it.",
                 stacklevel=2,
             )
 
@@ -270,7 +272,7 @@ class Run:
         self._remember()
         if self.history and self.history[-1]["step"] == self._step:
             line = dict(self.history[-1])
-            phase, step, seconds = (line.pop(key) for key in ("phase", "step", "seconds"))
+            phase, step, seconds, _ = (line.pop(key) for key in ("phase", "step", "seconds", "rate"))
             state = TrainingState(phase, step, self._n_steps, seconds, line, self.stop, self._save_to)
             for callback in self._callbacks:
                 callback.on_interval(state)
@@ -313,6 +315,7 @@ class Run:
             part.load_state_dict(copy.deepcopy(snapshot["parts"][name]))
         self.rng.set_state(snapshot["rng"].cpu())
         self._step, self._stopped = snapshot["step"], snapshot["stopped"]
+        self._n_due = self._step * _INTERVALS // self._n_steps
         self.rate, self._n_rollbacks = snapshot["rate"], snapshot["n_rollbacks"]
 
     @contextmanager

@@ -125,7 +125,8 @@ class CTGAN(NeuralSynthesizer):
     constraints_ : list of Constraint
         The rules that every sampled row keeps, bound to the fitted table.
     history_ : DataFrame
-        The training curves, one row an interval: ``step``, ``seconds`` since the start, ``critic_loss``,
+        The training curves, one row an interval: ``step``, ``seconds`` since the start, ``rate``
+        (factor on the learning rates, halved each time that training went back), ``critic_loss``,
         ``generator_loss``, ``condition_loss`` in nats (the generator makes what it is asked for at 0),
         ``wasserstein`` (E[C(real)] - E[C(fake)]), ``gradient_norm`` of the critic and ``diversity`` in
         [0, 1] (share of the table's cells whose category or mode the generator reaches; a fall means mode

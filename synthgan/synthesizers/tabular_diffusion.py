@@ -81,7 +81,8 @@ class TabularDiffusion(NeuralSynthesizer):
     constraints_ : list of Constraint
         The rules that every sampled row keeps, bound to the fitted table.
     history_ : DataFrame
-        The training curves, one row an interval: ``phase``, ``step``, ``seconds`` since the start, ``loss``
+        The training curves, one row an interval: ``phase``, ``step``, ``seconds`` since the start, ``rate``
+        (factor on the learning rates, halved each time that training went back), ``loss``
         and ``heldout_loss``: mean over the numbers (squared error, 1 if nothing is learned) and
         categories (nats) of a row.
     n_rows_, seed_ : int

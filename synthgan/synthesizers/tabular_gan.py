@@ -119,6 +119,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         The rules that every sampled row keeps, bound to the fitted table.
     history_ : DataFrame
         The training curves, one row an interval: ``phase``, ``step``, ``seconds`` since the start,
+        ``rate`` (factor on the learning rates, halved each time that training went back),
         and for the autoencoder ``loss``, ``reconstruction`` (from z alone) and ``heldout_loss`` in
         nats a row; for the GAN ``critic_loss``, ``generator_loss``, ``wasserstein``,
         ``gradient_norm`` (of the last step with a penalty) and ``diversity`` in [0, 1] (share of the

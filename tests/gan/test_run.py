@@ -93,6 +93,15 @@ def test_a_schedule_ends_early_when_time_is_over():
     assert len(steps_of(3, 1e-9)) == 1  # one step, however short the time
 
 
+def test_a_budget_has_as_many_intervals_as_steps_have():
+    run, marked = Run(line(), 0), []
+    for step, _ in run.steps("gan", 10**6, {}, 0.5):
+        time.sleep(0.001)
+        if run.at_interval:
+            marked.append(step)
+    assert 15 <= len(marked) <= 25  # a slow machine may miss some
+
+
 def test_a_generous_budget_changes_nothing():
     assert steps_of(4, 1e9) == steps_of(4)
 
@@ -216,6 +225,7 @@ def test_a_loss_that_is_not_finite_puts_everything_back_and_halves_the_rate(valu
     with pytest.warns(UserWarning, match="went back to step 4 and goes on with 0.5 times"):
         walk(run, extra=lambda step: once.pop(step, 0.0), each=keep)
     assert run.rate == 0.5
+    assert [entry["rate"] for entry in run.history[:4]] == [1.0, 1.0, 0.5, 0.5]
     assert [len(weights[step]) for step in (3, 4, 5, 6)] == [1, 2, 1, 1]
     before, (first, second) = weights[3][0], weights[4]
     assert 0 < abs(second - before) < abs(first - before)  # the same draw, half as far

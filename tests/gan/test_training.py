@@ -171,7 +171,7 @@ def test_a_budget_in_time_ends_training():
         made, torch.randn(300, LATENT, generator=seeded()), gan_plan(n_steps=10**6, max_seconds=0.2)
     )
     assert time.perf_counter() - start < 5
-    assert [record["phase"] for record in history] == ["autoencoder", "gan"]
+    assert list(dict.fromkeys(record["phase"] for record in history)) == ["autoencoder", "gan"]
 
 
 @pytest.mark.parametrize("shape", ["tail", "whole"])

@@ -342,8 +342,8 @@ def test_nor_do_they_where_a_network_draws_in_fewer_passes(n_passes, real):
 
 def fit_save_and_sample(folder):
     """Do all that one seed decides, for every synthesizer."""
-    for number, unfitted in enumerate(SYNTHESIZERS):
-        model = clone(unfitted.values[0]).fit(mixed_table())
+    for number, ((unfitted,), *_) in enumerate(SYNTHESIZERS):
+        model = clone(unfitted).fit(mixed_table())
         model.save(folder / f"{number}.synthgan")
         model.sample(50, random_state=2).to_csv(folder / f"{number}.csv")
 
