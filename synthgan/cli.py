@@ -135,6 +135,9 @@ def main() -> None:
 @_max_seconds
 @click.option("--checkpoint", metavar="FILE", help="Keep the state of the training in this file.")
 @click.option("--resume", is_flag=True, help="Go on from the file of --checkpoint, if there is one.")
+@click.option(
+    "--curves", metavar="FILE", help="Draw the curves of the training, to a .png, .svg or .pdf file."
+)
 @_kind_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @_seed("Makes the result reproducible.")
@@ -147,6 +150,7 @@ def fit(
     max_seconds: float | None,
     checkpoint: str | None,
     resume: bool,
+    curves: str | None,
     kinds: dict[str, str] | None,
     device: str,
     seed: int | None,
@@ -170,13 +174,16 @@ def fit(
 
     if output == "-":
         raise click.UsageError("A model cannot be written to standard output. Give -o a file name.")
-    if model == "independent" and (max_seconds, checkpoint) != (None, None):
+    if model == "independent" and {max_seconds, checkpoint, curves} != {None}:
         raise click.UsageError(
-            "--max-seconds and --checkpoint have no effect on --model independent, which takes no training."
+            "--max-seconds, --checkpoint and --curves are for a training, and --model independent takes none."
         )
+    if curves is not None and Path(curves).suffix.lower() not in {".png", ".svg", ".pdf"}:
+        raise click.UsageError(f"The file of --curves must end in .png, .svg or .pdf. Got {curves!r}.")
     if resume and checkpoint is None:
         raise click.UsageError("--resume needs the file to go on from. Give --checkpoint FILE, too.")
-    check_destination(output)
+    for path in (output, curves or output):
+        check_destination(path)
     frame = read_table(list(data))
     _say(f"Fitting {model} to {len(frame):,} rows and {len(frame.columns)} columns ...", quiet)
     start = time.monotonic()
@@ -187,6 +194,10 @@ def fit(
         with _terminated_as_interrupted() as was_terminated:
             estimator.fit(frame, checkpoint=checkpoint, resume=resume)
     estimator.save(output)
+    if curves is not None:
+        from synthgan.curves import plot_history
+
+        plot_history(estimator, curves)
     seconds = time.monotonic() - start
     _say(f"Wrote {output} after {seconds:.0f} s.", quiet)
     if as_json:

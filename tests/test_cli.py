@@ -290,6 +290,7 @@ def test_a_failure_is_one_line_and_leaves_nothing_behind(model, folder, argument
         ["fit", "real.csv", "-o", "m", "--model", "independent", "--max-seconds", "3"],
         ["fit", "real.csv", "-o", "m", "--model", "independent", "--checkpoint", "c"],
         ["fit", "real.csv", "-o", "m", "--resume"],
+        ["fit", "real.csv", "-o", "m", "--curves", "c.jpg"],
         ["sample", "m.synthgan"],
         ["sample", "m.synthgan", "-n", "many"],
         ["sample", "m.synthgan", "-n", "1", "--n-passes", "2"],
@@ -430,7 +431,9 @@ def test_a_training_that_is_stopped_writes_its_model_and_goes_on(folder, blow, c
 
 
 def test_a_network_is_fitted_sampled_and_inspected(folder):
-    run("fit", "real.csv", "-o", "m.synthgan", "--max-seconds", "1", "--seed", "0", "--device", "cpu")
+    train = ("--max-seconds", "1", "--seed", "0", "--device", "cpu", "--curves", "curves.png")
+    run("fit", "real.csv", "-o", "m.synthgan", *train)
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert "tabular-gan, format 1" in run("inspect", "m.synthgan").stdout
     rows = run("sample", "m.synthgan", "-n", "30", "--seed", "1").stdout
     assert rows == run("sample", "m.synthgan", "-n", "30", "--seed", "1").stdout
