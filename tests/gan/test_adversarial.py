@@ -102,7 +102,7 @@ class TestTraining:
             "diversity",
         }
         for line in run.history:
-            assert set(line) == {"phase", "step", "seconds"} | measures
+            assert set(line) == {"phase", "step", "seconds", "rate"} | measures
             assert np.isfinite([line[name] for name in measures]).all()
             assert 0 <= line["diversity"] <= 1
 

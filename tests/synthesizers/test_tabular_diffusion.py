@@ -138,7 +138,7 @@ def test_it_has_no_likelihood(model):
 
 
 def test_the_history_has_one_row_an_interval(model):
-    assert list(model.history_) == ["phase", "step", "seconds", "loss", "heldout_loss"]
+    assert list(model.history_) == ["phase", "step", "seconds", "rate", "loss", "heldout_loss"]
     assert model.history_["step"].tolist() == list(range(2, 49, 2))
     assert set(model.history_["phase"]) == {"diffusion"}
     assert model.history_["seconds"].is_monotonic_increasing

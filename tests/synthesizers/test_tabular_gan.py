@@ -93,7 +93,7 @@ def test_a_saved_model_samples_the_same_rows_in_any_passes(model, tmp_path, n_pa
 
 def test_the_history_has_one_row_an_interval(model):
     history = model.history_
-    common = {"phase", "step", "seconds"}
+    common = {"phase", "step", "seconds", "rate"}
     own = {
         "autoencoder": {"loss", "reconstruction", "heldout_loss"},
         "gan": {"critic_loss", "generator_loss", "wasserstein", "gradient_norm", "diversity"},
