@@ -23,6 +23,7 @@ from synthgan.gan.layers import (
     MinibatchDiscrimination,
     SpectralLinear,
     effective_weight,
+    through_slope,
 )
 
 __all__ = ["STATISTICS", "PacCritic"]
@@ -157,7 +158,7 @@ class PacCritic(nn.Module):
         gradient = (fixed.weights[-1] + fixed.tilt).expand_as(activations[-1])  # (p, h)
         layers = zip(fixed.weights[:-1], activations, masks, strict=True)
         for weight, activation, mask in reversed(list(layers)):
-            gradient = _through_slope(gradient * mask, activation) @ weight
+            gradient = through_slope(gradient * mask, activation) @ weight
         return gradient
 
     def _run(self, fixed: _Given, rows: Tensor) -> tuple[list[Tensor], list[Tensor | float]]:
@@ -202,9 +203,3 @@ def _several(packs: Tensor) -> Tensor:
             "Statistics of a batch need two packs of rows or more. Got 1: raise batch_size or lower pac_size."
         )
     return packs
-
-
-def _through_slope(gradient: Tensor, activation: Tensor) -> Tensor:
-    """Multiply by the slope of LeakyReLU, which the sign of `activation` tells: one fused operation."""
-    passed: Tensor = torch.ops.aten.leaky_relu_backward(gradient, activation.detach(), SLOPE, False)
-    return passed

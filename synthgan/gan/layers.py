@@ -21,10 +21,20 @@ __all__ = [
     "ModulatedLinear",
     "SpectralLinear",
     "effective_weight",
+    "through_slope",
 ]
 
 SLOPE = 0.2
 """Slope of LeakyReLU below 0, in all players."""
+
+
+def through_slope(gradient: Tensor, activation: Tensor) -> Tensor:
+    """Multiply by the slope of LeakyReLU at the input that gave `activation`: its sign is kept, so it tells.
+
+    One fused operation; a comparison, a choice and a product took a tenth of a training step.
+    """
+    passed: Tensor = torch.ops.aten.leaky_relu_backward(gradient, activation.detach(), SLOPE, False)
+    return passed
 
 
 # Bounds on the critic

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from synthgan.gan.layers import SLOPE, through_slope
 from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout
 
 __all__ = ["CELLS", "CodeBook", "Critic", "Decoder", "Encoder", "Generator", "Rows", "initialise"]
@@ -462,26 +463,17 @@ class Critic(nn.Module):
         gradient : Tensor of shape (b / pac_size, pac_size * z)
         """
         activations = self._activations(latent, condition)
-        gradient = _through_slope(self.out.weight.expand_as(activations[-1]), activations[-1])  # (b / pac, h)
+        gradient = through_slope(self.out.weight.expand_as(activations[-1]), activations[-1])  # (b / pac, h)
         weights = [layer.get_parameter("weight") for layer in self.layers]
         for weight, activation in zip(reversed(weights), reversed(activations[:-1]), strict=True):
-            gradient = _through_slope(gradient @ weight, activation)
+            gradient = through_slope(gradient @ weight, activation)
         return self.out(activations[-1]).squeeze(1), gradient @ self.first.weight
 
     def _activations(self, latent: Tensor, condition: Tensor) -> list[Tensor]:
         """Run the hidden layers; their outputs, each of shape (b / pac_size, h)."""
         x = self.first(latent.reshape(-1, self.first.in_features))  # (b / pac, pac * z)
-        x = F.leaky_relu(x + self.condition(condition.reshape(len(x), -1)), 0.2)
+        x = F.leaky_relu(x + self.condition(condition.reshape(len(x), -1)), SLOPE)
         activations = [x]
         for layer in self.layers:
-            activations.append(F.leaky_relu(layer(activations[-1]), 0.2))
+            activations.append(F.leaky_relu(layer(activations[-1]), SLOPE))
         return activations
-
-
-def _through_slope(gradient: Tensor, activation: Tensor) -> Tensor:
-    """Multiply by the slope of LeakyReLU at the input that gave `activation`: its sign is kept, so it tells.
-
-    One fused operation; a comparison, a choice and a product took a tenth of a training step.
-    """
-    passed: Tensor = torch.ops.aten.leaky_relu_backward(gradient, activation.detach(), 0.2, False)
-    return passed

@@ -103,7 +103,6 @@ class TabularDiffusion(NeuralSynthesizer):
     """
 
     _codec_parameters = ("max_modes",)
-    _has_likelihood = False
 
     def __init__(
         self,
