@@ -43,11 +43,8 @@ def estimate_bytes(n_rows: int, layout: Layout, n_parameters: int, batch_size: i
     ===================================  ========  =========
     Adult, 32,561 x 15                        341        333
     Adult resampled, 1,000,000 x 15           694        699
-    100,000 x 500, 40 M parameters          3,690      4,040
+    100,000 x 500, 40 M parameters          3,447      3,402
     ===================================  ========  =========
-
-    The last one was measured, and is estimated here, with two snapshots of the training held for a moment,
-    16 copies of the weights in all; with one, as `_COPIES` has it, the estimate is 3,400.
 
     Parameters
     ----------
