@@ -27,6 +27,7 @@ __all__ = [
     "Score",
     "autograd_gradient",
     "check_game",
+    "check_packs",
     "clip_weights",
     "gradient_penalty",
     "moment_distance",
@@ -378,3 +379,17 @@ def check_game(
         )
     if clip and spectral_norm:  # which divides by the size of the weights
         raise ParameterError("Spectral normalisation makes clipping void: drop one of the two.")
+
+
+def check_packs(name: str, batch_size: int, pac_size: int) -> None:
+    """Raise `ParameterError` when a batch, by the name of its parameter, is not made of whole packs.
+
+    >>> check_packs("batch_size", 500, 10)
+    """
+    below, rest = divmod(batch_size, pac_size)
+    if rest:
+        near = [k * pac_size for k in (below, below + 1) if k > 0]
+        raise ParameterError(
+            f"{name} must be a multiple of pac_size. Got {name}={batch_size}, pac_size={pac_size}. "
+            f"Use {' or '.join(map(str, near))}."
+        )

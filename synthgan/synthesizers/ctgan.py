@@ -13,7 +13,7 @@ from synthgan.constraints import Constraint
 from synthgan.errors import ModelFileError, ParameterError
 from synthgan.gan.adversarial import AdversarialPlan, ConditionalGAN, Players, realism, train_adversarial
 from synthgan.gan.critics import STATISTICS
-from synthgan.gan.games import GAMES, PENALTIES, check_game
+from synthgan.gan.games import GAMES, PENALTIES, check_game, check_packs
 from synthgan.gan.generators import StyleGenerator
 from synthgan.gan.players import CONDITIONINGS, GENERATORS
 from synthgan.gan.run import Run
@@ -345,13 +345,7 @@ class CTGAN(NeuralSynthesizer):
 
     def _plan(self, n_rows: int) -> AdversarialPlan:
         """Refuse what does not go together, and fill in what depends on the table or on other parameters."""
-        below, rest = divmod(self.batch_size, self.pac_size)
-        if rest:
-            near = [k * self.pac_size for k in (below, below + 1) if k > 0]
-            raise ParameterError(
-                f"batch_size must be a multiple of pac_size. Got batch_size={self.batch_size}, "
-                f"pac_size={self.pac_size}. Use {' or '.join(map(str, near))}."
-            )
+        check_packs("batch_size", self.batch_size, self.pac_size)
         check_game(self.loss, self.penalty, clip=self.weight_clip, spectral_norm=self.spectral_norm)
         if self.penalty is None and self.gradient_penalty is not None:
             raise ParameterError(

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from synthgan.constraints import Constraint
-from synthgan.errors import ModelFileError, ParameterError
+from synthgan.errors import ModelFileError
 from synthgan.gan.conditions import Allowed, Given
+from synthgan.gan.games import check_packs
 from synthgan.gan.likelihood import log_likelihood, realism
 from synthgan.gan.model import Architecture, LatentGAN
 from synthgan.gan.networks import CELLS
@@ -408,13 +409,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
 
     def _plans(self, n_cells: int) -> tuple[AutoencoderPlan, GANPlan]:
         """Fill in the defaults that depend on the table or on each other."""
-        below, rest = divmod(self.gan_batch_size, self.pac_size)
-        if rest:
-            near = [k * self.pac_size for k in (below, below + 1) if k > 0]
-            raise ParameterError(
-                f"gan_batch_size must be a multiple of pac_size. Got gan_batch_size={self.gan_batch_size}, "
-                f"pac_size={self.pac_size}. Use {' or '.join(map(str, near))}."
-            )
+        check_packs("gan_batch_size", self.gan_batch_size, self.pac_size)
         penalty = self.gradient_penalty
         if penalty is None:
             penalty = 10.0 if self.gan_loss == "wgan-gp" else 1.0
