@@ -66,7 +66,7 @@ class NeuralSynthesizer(BaseSynthesizer):
             `synthgan.callbacks`.
         checkpoint : str or Path, optional
             A file to which the state of the training is written at each interval, in one step; a file that
-            is there is replaced. It is about four times as large as the model and holds no rows.
+            is there is replaced. It is two to four times as large as the model and holds no rows.
         resume : bool, default False
             Go on from `checkpoint`; from the beginning if there is no such file yet. On CPU and with one
             number of threads, a fit that was killed and resumed, however often, gives the same weights as
