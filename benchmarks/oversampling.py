@@ -35,7 +35,8 @@ from sklearn.model_selection import StratifiedShuffleSplit, train_test_split
 from sklearn.preprocessing import OrdinalEncoder
 
 from synthgan import TabularGAN, load
-from synthgan.augment import demands, new_rows
+from synthgan.augment import new_rows
+from synthgan.demands import demands
 
 KINDS = {"numeric": "numerical", "categorical": "categorical", "datetime": "datetime"}
 METRICS = ("average precision", "balanced accuracy", "ROC AUC")

@@ -1,273 +1,30 @@
 """Balance a table: synthetic rows of rare classes, or of ranges of a numeric target, after the real ones.
 
-A sampling strategy becomes a list of `Demand`, how many rows of which class; `new_rows` lets a fitted
-model make them, starting from real rows. `GANOverSampler` puts both behind the contract of
-imbalanced-learn, ``fit_resample(X, y)``, without needing that library.
+`new_rows` lets a fitted model make the rows that `synthgan.demands` counts, starting from real ones.
+`GANOverSampler` puts both behind the contract of imbalanced-learn, ``fit_resample(X, y)``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Hashable, Iterable
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, clone
 from sklearn.utils import Tags
 
-from synthgan.errors import DataError, ParameterError, listing, suggestion
-from synthgan.params import Choice, Instance, Interval, Rule, check_parameter, check_parameters
+from synthgan.demands import OWNER, STRATEGY_RULE, Demand, check_sizes, counted, target_series
+from synthgan.errors import DataError
+from synthgan.params import Choice, Instance, Interval, Rule, check_parameters
 from synthgan.schema import check_column_names
 from synthgan.seeding import RandomState, draw_seed, stream
 from synthgan.synthesizers.arrays import array_to_frame
 from synthgan.synthesizers.base import BaseSynthesizer
 from synthgan.synthesizers.tabular_gan import TabularGAN
 
-__all__ = ["STRATEGIES", "Demand", "GANOverSampler", "demands", "new_rows"]
-
-STRATEGIES = ("auto", "minority", "not minority", "not majority", "all")
-"""Strategies that have a name; "auto" is "not majority"."""
-
-_OWNER = "GANOverSampler"
-_COUNTS = Instance((Mapping,), "a dict of class or range to number of rows")
-_STRATEGY_RULE: Rule = (
-    Interval(float, 0, 1, open_low=True),
-    Choice(STRATEGIES),
-    _COUNTS,
-    Instance((Callable,), "a callable"),  # type: ignore[arg-type]
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Demand:
-    """Rows that are wanted of one class, or with a target in one range.
-
-    Parameters
-    ----------
-    group : hashable, or tuple (low, high)
-        The class, or the range with its ends, either None for an open one.
-    rows : int array
-        Positions of its real rows.
-    n_new : int >= 0
-        Rows to be added.
-    is_range : bool
-    """
-
-    group: Any
-    rows: NDArray[np.intp]
-    n_new: int
-    is_range: bool = False
-
-
-def demands(sampling_strategy: Any, y: Any) -> list[Demand]:
-    """Say how many rows of each class, or of each range, a strategy wants to be added.
-
-    Parameters
-    ----------
-    sampling_strategy : float, str, dict or callable
-        See `GANOverSampler`.
-    y : Series, array or list of shape (n_rows,)
-        The target.
-
-    Raises
-    ------
-    DataError
-        If `y` has missing values or a single class, or if a class that is asked for has a single row.
-    ParameterError
-        If the strategy does not fit `y`: an unknown class, fewer rows than there are.
-
-    Examples
-    --------
-    >>> [(one.group, one.n_new) for one in demands("auto", ["a", "b", "b", "b", "a"])]
-    [('a', 1)]
-    >>> [(one.group, one.n_new) for one in demands({"a": 7}, ["a", "b", "b", "b", "a"])]
-    [('a', 5)]
-    >>> [(one.group, one.n_new) for one in demands({(10, None): 4}, [2.5, 11.0, 12.5])]
-    [((10, None), 2)]
-    """
-    found = _counted(sampling_strategy, _series(y))
-    _check_sizes(found)
-    return found
-
-
-def _counted(sampling_strategy: Any, target: pd.Series[Any]) -> list[Demand]:
-    """Do what `demands` does, without asking whether there are rows enough to learn from."""
-    check_parameter(_OWNER, "sampling_strategy", sampling_strategy, _STRATEGY_RULE)
-    strategy = sampling_strategy
-    if callable(sampling_strategy):
-        strategy = sampling_strategy(np.asarray(target))
-        check_parameter(_OWNER, "sampling_strategy (what it returned)", strategy, (_COUNTS,))
-    if isinstance(strategy, Mapping) and _names_ranges(strategy, target):
-        return _demands_of_ranges(strategy, target)
-    return _demands_of_classes(strategy, target)
-
-
-def _check_sizes(found: Iterable[Demand]) -> None:
-    """Refuse to grow what has fewer rows than can be learned from."""
-    for one in found:
-        if one.n_new and len(one.rows) < 2:
-            what = "range" if one.is_range else "class"
-            raise DataError(
-                f"A {what} of y needs at least 2 rows to be over-sampled. The {what} {one.group!r} has "
-                f"{len(one.rows)}. Collect more rows, or leave it out of sampling_strategy."
-            )
-
-
-def _series(y: Any) -> pd.Series[Any]:
-    """Take the target, which may be a single column, as a Series; refuse one that is incomplete."""
-    if y is None:
-        raise DataError(f"{_OWNER} requires y to be passed, but the target y is None.")
-    if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
-        y = y.iloc[:, 0]
-    elif np.ndim(y) == 2 and np.shape(y)[1] == 1:
-        y = np.ravel(y)
-    if np.ndim(y) != 1:
-        raise DataError(f"y must be one-dimensional, one target a row. Got the shape {np.shape(y)}.")
-    target = y.reset_index(drop=True) if isinstance(y, pd.Series) else pd.Series(y)
-    missing = np.flatnonzero(target.isna())
-    if len(missing):
-        raise DataError(
-            f"y must be complete. It has {len(missing):,} missing values (first at row {missing[0]}). "
-            "Drop these rows, or make the missing value a class of its own."
-        )
-    return target
-
-
-# Classes
-
-
-def _demands_of_classes(strategy: Any, target: pd.Series[Any]) -> list[Demand]:
-    classes = _classes(target)
-    if len(classes) < 2:
-        raise DataError(
-            f"y must have at least 2 classes. Got {len(classes)} class{'' if classes else 'es'}. To "
-            "over-sample a part of a numeric target, give sampling_strategy as {(low, high): n_rows}."
-        )
-    if isinstance(strategy, Mapping):
-        n_new = _asked_for(strategy, classes)
-    elif isinstance(strategy, str):
-        n_new = _by_name(strategy, classes)
-    else:
-        n_new = _by_ratio(strategy, classes)
-    return [Demand(name, classes[name], count) for name, count in n_new.items()]
-
-
-def _classes(target: pd.Series[Any]) -> dict[Hashable, NDArray[np.intp]]:
-    """Give the rows of each class, in the order of the classes where they have one."""
-    if target.dtype.kind == "f" and (target.to_numpy(dtype=float) % 1 != 0).any():
-        raise ParameterError(
-            "y must hold classes. It has numbers with fractions. To over-sample a part of a numeric target, "
-            "give sampling_strategy as {(low, high): n_rows}."
-        )
-    codes, names = pd.factorize(target)
-    rows = {name: np.flatnonzero(codes == code) for code, name in enumerate(names.tolist())}
-    try:
-        return dict(sorted(rows.items()))
-    except TypeError:  # no order among them
-        return rows
-
-
-def _by_name(strategy: str, classes: Mapping[Hashable, NDArray[np.intp]]) -> dict[Hashable, int]:
-    """Bring the named classes to the size of the largest; of equal ones the first is the extreme."""
-    sizes = {name: len(rows) for name, rows in classes.items()}
-    rarest, commonest = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
-    chosen: Iterable[Hashable] = {
-        "minority": [rarest],
-        "not minority": [name for name in sizes if name != rarest],
-        "all": sizes,
-    }.get(strategy, [name for name in sizes if name != commonest])
-    return {name: sizes[commonest] - sizes[name] for name in chosen}
-
-
-def _by_ratio(ratio: float, classes: Mapping[Hashable, NDArray[np.intp]]) -> dict[Hashable, int]:
-    """Bring the rarer of two classes to a share of the size of the other."""
-    if len(classes) != 2:
-        raise ParameterError(
-            f"sampling_strategy can be a float only if y has 2 classes. Got {ratio!r} and {len(classes)} "
-            "classes. Give a dict of class to number of rows."
-        )
-    commoner = max(classes, key=lambda name: len(classes[name]))
-    (rarer,) = (name for name in classes if name != commoner)
-    n_rows, n_commoner = len(classes[rarer]), len(classes[commoner])
-    n_new = int(n_commoner * ratio - n_rows)
-    if n_new < 0:
-        raise ParameterError(
-            f"sampling_strategy={ratio!r} asks for {int(n_commoner * ratio):,} rows of the class {rarer!r}, "
-            f"which has {n_rows:,}, and an over-sampler removes none. Give a ratio above "
-            f"{n_rows / n_commoner:.3g}."
-        )
-    return {rarer: n_new}
-
-
-def _asked_for(
-    strategy: Mapping[Any, Any], classes: Mapping[Hashable, NDArray[np.intp]]
-) -> dict[Hashable, int]:
-    """Read a dict of class to number of rows in the end."""
-    for name in strategy:
-        if name not in classes:
-            raise ParameterError(
-                f"sampling_strategy names the class {name!r}, which y does not have."
-                f"{suggestion(name, classes)} Classes: {listing(classes)}."
-            )
-    return {
-        name: _lacking(strategy[name], len(rows), f"the class {name!r}")
-        for name, rows in classes.items()
-        if name in strategy
-    }
-
-
-def _lacking(n_wanted: Any, n_rows: int, what: str) -> int:
-    """Count the rows to be added, which cannot be less than none."""
-    check_parameter(_OWNER, f"sampling_strategy (for {what})", n_wanted, (Interval(int, 0),))
-    if n_wanted < n_rows:
-        raise ParameterError(
-            f"sampling_strategy asks for {n_wanted:,} rows of {what}, which has {n_rows:,}, and an "
-            f"over-sampler removes none. Ask for {n_rows:,} or more."
-        )
-    return int(n_wanted) - n_rows
-
-
-# Ranges
-
-
-def _names_ranges(strategy: Mapping[Any, Any], target: pd.Series[Any]) -> bool:
-    """Tell whether the keys are ranges of a numeric target."""
-    is_numeric = is_numeric_dtype(target.dtype) and not is_bool_dtype(target.dtype)
-    return is_numeric and bool(strategy) and all(isinstance(key, tuple) and len(key) == 2 for key in strategy)
-
-
-def _demands_of_ranges(strategy: Mapping[Any, Any], target: pd.Series[Any]) -> list[Demand]:
-    values = target.to_numpy(dtype=float)
-    rule = (Interval(float, -np.inf), Choice((None,)))
-    found, ends = [], []
-    for (low, high), n_wanted in strategy.items():
-        for end in (low, high):
-            check_parameter(_OWNER, f"sampling_strategy (for the range {(low, high)!r})", end, rule)
-        bottom, top = -np.inf if low is None else low, np.inf if high is None else high
-        if bottom > top:
-            raise ParameterError(
-                f"sampling_strategy names the range {(low, high)!r}, whose lower end is above its upper one. "
-                "Swap them."
-            )
-        rows = np.flatnonzero((values >= bottom) & (values <= top))
-        n_new = _lacking(n_wanted, len(rows), f"the range {(low, high)!r}")
-        found.append(Demand((low, high), rows, n_new, is_range=True))
-        ends.append((bottom, top))
-    ends.sort()
-    for (_, top), (bottom, _) in pairwise(ends):
-        if bottom < top:
-            raise ParameterError(
-                f"The ranges of sampling_strategy may share an end, but not more. Got one up to {top:g} and "
-                f"one from {bottom:g}. Split them."
-            )
-    return found
-
-
-# Rows
+__all__ = ["GANOverSampler", "new_rows"]
 
 
 def new_rows(
@@ -453,7 +210,7 @@ class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     _parameter_rules: ClassVar[dict[str, Rule]] = {
-        "sampling_strategy": _STRATEGY_RULE,
+        "sampling_strategy": STRATEGY_RULE,
         "generator": (Instance((BaseSynthesizer,), "a synthesizer"), Choice((None,))),
         "kept_share": (Interval(float, 0, 1),),
     }
@@ -508,7 +265,7 @@ class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
         """
         seed = draw_seed(self.random_state)
         frame, target, wanted = self._read(X, y)
-        _check_sizes(wanted)
+        check_sizes(wanted)
         starts = np.arange(len(frame))
         made, new_target = frame.iloc[:0], target.iloc[:0]
         generator = None
@@ -527,13 +284,13 @@ class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
 
     def _read(self, X: Any, y: Any) -> tuple[pd.DataFrame, pd.Series[Any], list[Demand]]:
         """Check parameters and data; returns features, target and what is wanted."""
-        check_parameters(_OWNER, self.get_params(deep=False), self._parameter_rules)
-        frame, target = _features(X, self), _series(y)
+        check_parameters(OWNER, self.get_params(deep=False), self._parameter_rules)
+        frame, target = _features(X, self), target_series(y)
         if len(frame) != len(target):
             raise DataError(
                 f"X and y must have the same number of rows. Got {len(frame):,} and {len(target):,}."
             )
-        return frame, target, _counted(self.sampling_strategy, target)
+        return frame, target, counted(self.sampling_strategy, target)
 
     def _generator(self, target: str, seed: int, wanted: list[Demand]) -> BaseSynthesizer:
         """Prepare the generator, and tell it what the target is."""

@@ -480,7 +480,8 @@ def _augmented_by(
     """Add rows of a model that is fitted already."""
     import pandas as pd
 
-    from synthgan.augment import demands, new_rows
+    from synthgan.augment import new_rows
+    from synthgan.demands import demands
     from synthgan.seeding import draw_seed
     from synthgan.synthesizers.archive import load
 

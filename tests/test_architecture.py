@@ -25,6 +25,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "memory": 1,
     "io": 1,
     "batches": 1,
+    "demands": 1,
     "callbacks": 1,
     "datasets": 1,
     "transforms": 2,
@@ -52,6 +53,7 @@ BANS = {
         "memory",
         "io",
         "batches",
+        "demands",
     }
     | {"datasets", "transforms", "constraints", "evaluation", "curves", "cli"},
     "pandas": {"gan", "diffusion", "errors", "seeding", "params", "layout"},
