@@ -1,0 +1,88 @@
+"""How every command talks: messages, errors and exit codes, and the options that several of them have."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from synthgan.errors import SynthganError
+
+__all__ = [
+    "Commands",
+    "as_json_option",
+    "bars",
+    "kind_option",
+    "max_seconds_option",
+    "quiet_option",
+    "say",
+    "seed_option",
+]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Commands(click.Group):
+    """A group whose commands end in one line and an exit code, never in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except BrokenPipeError:
+                raise  # click ends quietly when the reader of a pipe has gone
+            except (SynthganError, OSError) as error:
+                raise click.ClickException(str(error)) from error
+            except KeyboardInterrupt:
+                click.echo("Interrupted.", err=True)
+                raise click.exceptions.Exit(130) from None
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+def say(text: str, quiet: bool) -> None:
+    """Tell how the work goes; never on standard output, which is for data."""
+    if not quiet:
+        click.echo(text, err=True)
+
+
+def bars(quiet: bool) -> bool:
+    """Tell whether to show progress bars: to a person only."""
+    return not quiet and sys.stderr.isatty()
+
+
+def _kinds(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
+    """Read ``column=kind`` pairs; the column may itself hold an equals sign."""
+    pairs = [value.rpartition("=") for value in values]
+    for value, (column, equals, kind) in zip(values, pairs, strict=True):
+        if not (column and equals and kind):
+            raise click.BadParameter(f"must look like column=kind. Got {value!r}.")
+    return {column: kind for column, _, kind in pairs} or None
+
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No messages and no progress bars.")
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Machine-readable result on standard output."
+)
+kind_option = click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    callback=_kinds,
+    metavar="COLUMN=KIND",
+    help="Treat a column as numerical, categorical, boolean, datetime, timedelta, identifier or constant. "
+    "Repeat for more columns.",
+)
+max_seconds_option = click.option("--max-seconds", type=float, help="Time budget of the training.")
+
+
+def seed_option(help_text: str, default: int | None = None) -> Callable[[Command], Command]:
+    """Declare ``--seed``, which means something else to each command."""
+    return click.option("--seed", type=int, default=default, show_default=default is not None, help=help_text)
