@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, clone
 from sklearn.utils import Tags
 
+from synthgan.constraints import Constraint
 from synthgan.demands import OWNER, STRATEGY_RULE, Demand, check_sizes, counted, target_series
-from synthgan.errors import DataError
+from synthgan.errors import ConditionError, DataError
+from synthgan.impute import replaced
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameters
 from synthgan.schema import check_column_names
 from synthgan.seeding import RandomState, draw_seed, stream
@@ -25,6 +27,9 @@ from synthgan.synthesizers.base import BaseSynthesizer
 from synthgan.synthesizers.tabular_gan import TabularGAN
 
 __all__ = ["GANOverSampler", "new_rows"]
+
+_ROUNDS = 20
+"""How often new rows that break a rule together are drawn again."""
 
 
 def new_rows(
@@ -41,6 +46,7 @@ def new_rows(
     the others are drawn anew, given the target and the kept cells. That is a step of Gibbs sampling, under
     which the distribution of the class stays what it is if the model is right; and where it is not, the kept
     cells hold the row near the real ones. Missing cells stay missing, identifiers are always made anew.
+    Where the kept cells leave no way to keep the model's constraints, the whole row is drawn.
 
     Parameters
     ----------
@@ -57,9 +63,15 @@ def new_rows(
     Returns
     -------
     frame : DataFrame
-        Columns and dtypes of `table`; the demands one after the other.
+        Columns and dtypes of `table`; the demands one after the other. Every row keeps the rules in
+        ``model.constraints_``.
     starts : int array
         Position of the real row that each one started from; -1 for a wholly new one.
+
+    Raises
+    ------
+    ConditionError
+        If rows of the class or range that keep the rules are not found.
     """
     wanted = [one for one in wanted if one.n_new]
     if not wanted:
@@ -67,7 +79,9 @@ def new_rows(
     rng = stream(seed, "augment")
     starts = np.concatenate([_taken_in_turn(one.rows, one.n_new, rng) for one in wanted])
     if kept_share > 0:
-        return _redrawn(model, table.iloc[starts], target, kept_share, rng), starts
+        made = _redrawn(model, table.iloc[starts], target, kept_share, rng)
+        made, is_whole = _mended(model, made, target, rng)
+        return made, np.where(is_whole, -1, starts)
     given = table[[target]].iloc[starts]
     if wanted[0].is_range:
         parts = [
@@ -76,6 +90,40 @@ def new_rows(
         ]
         given = pd.concat(parts, ignore_index=True)
     return model.sample(conditions=given, random_state=rng), np.full(len(starts), -1)
+
+
+def _mended(
+    model: BaseSynthesizer, made: pd.DataFrame, target: Hashable, rng: np.random.Generator
+) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """Replace rows that break a rule by whole ones with the same target; tells which, shape (n_rows,).
+
+    More than one round is needed only where a rule, such as Unique, is about several rows.
+    """
+    is_whole = np.zeros(len(made), dtype=bool)
+    faults = _faults(model, made)
+    n_rounds = 0
+    while faults and n_rounds < _ROUNDS:
+        rows = np.flatnonzero(np.any([broken for _, broken in faults], axis=0))
+        whole = model.sample(conditions=made[[target]].iloc[rows], random_state=rng)
+        for j, kind in enumerate(model.schema_.kinds.values()):
+            if kind != "identifier":  # those of the whole rows need not differ from those of the others
+                made.isetitem(j, replaced(made.iloc[:, j], rows, whole.iloc[:, j].array))
+        is_whole[rows] = True
+        faults = _faults(model, made)
+        n_rounds += 1
+    if faults:
+        rule, broken = max(faults, key=lambda fault: int(fault[1].sum()))
+        raise ConditionError(
+            f"Every new row must keep {rule}. After {n_rounds} rounds {broken.sum():,} of {len(made):,} rows "
+            "break it. Ask for fewer rows, or fit without the rule."
+        )
+    return made, is_whole
+
+
+def _faults(model: BaseSynthesizer, made: pd.DataFrame) -> list[tuple[Constraint, NDArray[np.bool_]]]:
+    """Return the rules that are broken, and in which rows, shape (n_rows,)."""
+    found = [(rule, ~rule.holds(made)) for rule in model.constraints_]
+    return [(rule, broken) for rule, broken in found if broken.any()]
 
 
 def _taken_in_turn(rows: NDArray[np.intp], n: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -94,10 +142,9 @@ def _redrawn(
     for j in range(start.shape[1]):
         gapped.isetitem(j, _with_gaps(start.iloc[:, j], is_new[:, j]).array)
     drawn = cast(pd.DataFrame, model.impute(gapped, random_state=rng))
-    rows = np.arange(len(start))
     for j in range(start.shape[1]):
-        both = pd.concat([start.iloc[:, j], drawn.iloc[:, j]], ignore_index=True)
-        made.isetitem(j, both.array.take(np.where(is_new[:, j], len(start) + rows, rows)))
+        rows = np.flatnonzero(is_new[:, j])
+        made.isetitem(j, replaced(start.iloc[:, j], rows, drawn.iloc[rows, j].array))
     return made
 
 
@@ -136,9 +183,9 @@ def _features(X: Any, sampler: GANOverSampler) -> pd.DataFrame:
     return array_to_frame(X, sampler)
 
 
-def _free_name(frame: pd.DataFrame) -> str:
-    """Name a column for the target as no other is named."""
-    name = "target"
+def _free_name(frame: pd.DataFrame, own: Hashable) -> str:
+    """Name a column for the target: by its own name, or else as no other is named."""
+    name = own if isinstance(own, str) and own not in frame.columns else "target"
     while name in frame.columns:
         name += "_"
     return name
@@ -190,6 +237,9 @@ class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
     generator_ : synthesizer or None
         Fitted to `X` with the target as the last column, classes as their number; None if no rows
         were to be added.
+    constraints_ : list of Constraint
+        The rules that every new row keeps: those of `generator_`, found in the table unless it was told
+        which. Real rows stay as they are.
     sample_indices_ : int array of shape (n_rows out,)
         Position of each row in `X`: its own, or that of the real row that it started from; -1 if none.
     n_features_in_ : int
@@ -262,6 +312,8 @@ class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
             grow has one row.
         ParameterError
             If `sampling_strategy` names an unknown class or asks for fewer rows than there are.
+        ConditionError
+            If rows that keep `constraints_` are not found.
         """
         seed = draw_seed(self.random_state)
         frame, target, wanted = self._read(X, y)
@@ -270,7 +322,7 @@ class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
         made, new_target = frame.iloc[:0], target.iloc[:0]
         generator = None
         if any(one.n_new for one in wanted):
-            name = _free_name(frame)
+            name = _free_name(frame, target.name)
             table = frame.assign(**{name: target if wanted[0].is_range else pd.factorize(target)[0]})
             generator = self._generator(name, seed, wanted).fit(table)
             rows, from_rows = new_rows(generator, table, name, wanted, self.kept_share, seed)
@@ -280,6 +332,7 @@ class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
             starts = np.concatenate([starts, from_rows])
         self._remember(frame, wanted)
         self.sample_indices_, self.generator_ = starts, generator
+        self.constraints_ = [] if generator is None else generator.constraints_
         return _below(X, frame, made), _below(y, target, new_target)
 
     def _read(self, X: Any, y: Any) -> tuple[pd.DataFrame, pd.Series[Any], list[Demand]]:

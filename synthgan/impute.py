@@ -20,7 +20,7 @@ from synthgan.synthesizers.base import BaseSynthesizer
 from synthgan.synthesizers.tabular_gan import TabularGAN
 from synthgan.transforms.numeric import NumericCodec
 
-__all__ = ["Imputer", "combine", "sweep"]
+__all__ = ["Imputer", "combine", "replaced", "sweep"]
 
 
 class Imputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -188,7 +188,7 @@ def sweep(
         opened = filled.iloc[rows].reset_index(drop=True)
         opened.isetitem(position, gaps[name].iloc[rows].array)
         drawn = cast(pd.DataFrame, model.impute(opened, random_state=rng))
-        filled.isetitem(position, _replaced(filled[name], rows, drawn[name].array))
+        filled.isetitem(position, replaced(filled[name], rows, drawn[name].array))
     return filled
 
 
@@ -218,7 +218,7 @@ def combine(draws: list[pd.DataFrame], gaps: pd.DataFrame, model: BaseSynthesize
             made.isetitem(position, gaps[name].array)  # looked up in the end, to fit the middle of the key
             continue
         middle = _middle([draw[name].iloc[rows] for draw in draws], model.codec_.codecs_[name])
-        made.isetitem(position, _replaced(made[name], rows, middle))
+        made.isetitem(position, replaced(made[name], rows, middle))
     return cast(pd.DataFrame, model.impute(made, random_state=0)) if determined else made
 
 
@@ -230,8 +230,12 @@ def _drawn(gaps: pd.DataFrame, model: BaseSynthesizer) -> Iterator[tuple[int, Ha
             yield position, name, rows
 
 
-def _replaced(series: pd.Series[Any], rows: NDArray[np.intp], array: Any) -> Any:
-    """Return the values of a column with others in some rows, in its dtype."""
+def replaced(series: pd.Series[Any], rows: NDArray[np.intp], array: Any) -> Any:
+    """Return the values of a column with others in some rows, in its dtype.
+
+    >>> replaced(pd.Series(["a", "b", "c"]), np.array([2, 0]), ["x", "y"]).tolist()
+    ['y', 'b', 'x']
+    """
     both = pd.concat([series, pd.Series(array, dtype=series.dtype)], ignore_index=True)
     source = np.arange(len(series))
     source[rows] = len(series) + np.arange(len(rows))

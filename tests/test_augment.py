@@ -8,8 +8,9 @@ from sklearn.base import clone
 
 from synthgan import GANOverSampler, IndependentSynthesizer, TabularGAN
 from synthgan.augment import new_rows
+from synthgan.constraints import Inequality, Predicate, Unique
 from synthgan.demands import demands
-from synthgan.errors import ParameterError, SynthganError
+from synthgan.errors import ConditionError, ParameterError, SynthganError
 
 TINY = {
     "hidden_dim": 16, "n_blocks": 1, "latent_dim": 4, "noise_dim": 4, "n_steps": 8, "n_gan_steps": 1,
@@ -206,6 +207,85 @@ def test_rows_can_be_made_by_a_model_that_is_fitted_already():
         assert made["target"].tolist() == ["yes"] * 150
         assert made.dtypes.equals(both.dtypes)
         assert len(starts) == 150
+
+
+# --- rules -----------------------------------------------------------------------------
+
+
+def ruled_table(n_rows=400):
+    """`low` is above `high` in a few rows of the rare class."""
+    rng = np.random.default_rng(0)
+    low = rng.integers(0, 60, n_rows)
+    X = pd.DataFrame({"low": low, "high": low + rng.integers(-3, 50, n_rows), "x": rng.normal(size=n_rows)})
+    return X, pd.Series(np.where(np.arange(n_rows) % 8, "no", "yes"), name="bought")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [Inequality("low", "high"), Predicate(lambda rows: rows["low"] % 7 == 0), Unique(["low", "high"])],
+    ids=["inequality", "predicate", "unique"],
+)
+@pytest.mark.parametrize("kept_share", [0, 0.7])
+def test_every_new_row_keeps_rules_that_real_ones_break(rule, kept_share):
+    X, y = ruled_table()
+    sampler = GANOverSampler(generator=IndependentSynthesizer(), kept_share=kept_share, random_state=0)
+    assert not rule.holds(sampler.fit_resample(X, y)[0].iloc[400:]).all()
+    sampler.set_params(generator__constraints=[rule])
+    X_res, y_res = sampler.fit_resample(X, y)
+    new = X_res.iloc[400:]
+    assert rule.holds(new).all()
+    assert (y_res.iloc[400:] == "yes").all()
+    assert sampler.constraints_ == [rule]
+    pd.testing.assert_frame_equal(X_res.iloc[:400], X)
+    if kept_share:
+        starts = sampler.sample_indices_[400:]
+        assert 0 < (starts == -1).mean() < 1
+        shared = (new.to_numpy() == X.iloc[starts].to_numpy())[starts >= 0]
+        assert shared.any(axis=1).all()
+
+
+def test_rows_that_keep_their_rules_are_those_of_a_model_without_any():
+    X, y = ruled_table()
+    rule = Inequality("low", "high")
+    with_rule, without = (
+        GANOverSampler(generator=IndependentSynthesizer(constraints=rules), random_state=0)
+        for rules in ([rule], None)
+    )
+    kept, free = (one.fit_resample(X, y)[0].iloc[400:] for one in (with_rule, without))
+    both = (with_rule.sample_indices_[400:] >= 0) & rule.holds(free)
+    assert without.constraints_ == []
+    pd.testing.assert_frame_equal(kept[both], free[both])
+
+
+def test_rules_may_name_the_target():
+    X, _ = ruled_table()
+    rule = Inequality("low", "high")
+    X, y = X[["low", "x"]], X["high"]
+    sampler = GANOverSampler(
+        {(80, None): int((y >= 80).sum()) + 30},
+        generator=IndependentSynthesizer(constraints=[rule]),
+        random_state=0,
+    )
+    X_res, y_res = sampler.fit_resample(X, y)
+    assert rule.holds(X_res.assign(high=y_res).iloc[400:]).all()
+    assert sampler.constraints_ == [rule]
+
+
+def test_a_class_that_cannot_keep_a_rule_is_refused():
+    X, y = ruled_table()
+    generator = IndependentSynthesizer(constraints=[Predicate(lambda rows: rows["bought"] == 1, max_tries=2)])
+    with pytest.raises(ConditionError, match="break Predicate"):
+        GANOverSampler(generator=generator, random_state=0).fit_resample(X, y)
+    few = IndependentSynthesizer(constraints=[Unique(["bought"], max_tries=2)])
+    with pytest.raises(ConditionError, match="Ask for fewer rows"):
+        GANOverSampler(generator=few, random_state=0).fit_resample(X, y)
+
+
+def test_no_new_rows_keep_no_rules():
+    X, _ = ruled_table()
+    sampler = GANOverSampler(generator=IndependentSynthesizer(constraints="auto"))
+    sampler.fit_resample(X, np.arange(400) % 2)
+    assert sampler.constraints_ == []
 
 
 # --- the estimator ---------------------------------------------------------------------

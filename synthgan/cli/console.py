@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
@@ -17,7 +17,9 @@ __all__ = [
     "bars",
     "kind_option",
     "max_seconds_option",
+    "printable",
     "quiet_option",
+    "rules_kept",
     "say",
     "seed_option",
 ]
@@ -51,6 +53,17 @@ def say(text: str, quiet: bool) -> None:
     """Tell how the work goes; never on standard output, which is for data."""
     if not quiet:
         click.echo(text, err=True)
+
+
+def rules_kept(rules: Iterable[object], rows: str) -> list[str]:
+    """List, in lines of a message, the rules that some rows keep; nothing if there are none."""
+    lines = [f"    {rule}" for rule in rules]
+    return [f"  {rows} keeps", *lines] if lines else []
+
+
+def printable(line: str) -> str:
+    """Leave out what a name could tell a terminal to do."""
+    return "".join(c if c.isprintable() else "?" for c in line)
 
 
 def bars(quiet: bool) -> bool:

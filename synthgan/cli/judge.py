@@ -11,7 +11,16 @@ from typing import Any
 
 import click
 
-from synthgan.cli.console import as_json_option, bars, kind_option, quiet_option, say, seed_option
+from synthgan.cli.console import (
+    as_json_option,
+    bars,
+    kind_option,
+    printable,
+    quiet_option,
+    rules_kept,
+    say,
+    seed_option,
+)
 from synthgan.errors import suggestion
 
 __all__ = ["evaluate", "inspect"]
@@ -155,7 +164,7 @@ def inspect(model: str, as_json: bool) -> None:
         click.echo(json.dumps({"sha256": digest, **manifest}, indent=1, sort_keys=True))
         return
     for line in _description(model, digest, manifest):
-        click.echo("".join(c if c.isprintable() else "?" for c in line))
+        click.echo(printable(line))
 
 
 def _description(model: str, digest: str, manifest: dict[str, Any]) -> list[str]:
@@ -172,6 +181,5 @@ def _description(model: str, digest: str, manifest: dict[str, Any]) -> list[str]
         f"  parameters  {', '.join(f'{name}={value}' for name, value in params.items())}",
         "  columns",
         *(f"    {name:<{width}}  {kind}" for name, kind in columns),
-        *(["  every row keeps"] if manifest.get("constraints") else []),
-        *(f"    {rule}" for rule in manifest.get("constraints", [])),
+        *rules_kept(manifest.get("constraints", []), "every row"),
     ]

@@ -17,7 +17,9 @@ from synthgan.cli.console import (
     bars,
     kind_option,
     max_seconds_option,
+    printable,
     quiet_option,
+    rules_kept,
     say,
     seed_option,
 )
@@ -307,8 +309,9 @@ def augment(
 ) -> None:
     """Add synthetic rows of rare classes to the table DATA.
 
-    The output has the rows of DATA, then the new ones, in the same columns and types. It
-    contains real data: it is for training models, not for publication.
+    The output has the rows of DATA, then the new ones, in the same columns and types. Rules
+    found in DATA, which are printed, hold in every new row. The output contains real data: it
+    is for training models, not for publication.
 
     \b
     synthgan augment real.csv --target income -o balanced.parquet
@@ -338,11 +341,14 @@ def augment(
         model = new_model(
             "tabular-gan", kinds, seed, max_seconds=max_seconds, n_gan_steps=1, verbose=bars(quiet)
         )
-        augmented = _augmented(frame, target, seed, generator=model, **options)
+        augmented, rules = _augmented(frame, target, seed, generator=model, **options)
     else:
-        augmented = _augmented_by(fitted, frame, target, seed, **options)
+        augmented, rules = _augmented_by(fitted, frame, target, seed, **options)
     write_table(augmented, output)
-    say(f"Added {len(augmented) - len(frame):,} rows.", quiet)
+    n_new = len(augmented) - len(frame)
+    told = rules_kept(rules, "every new row") if n_new else []
+    for line in (f"Added {n_new:,} rows.", *told):
+        say(printable(line), quiet)
 
 
 def _strategy(texts: tuple[str, ...], target: Any) -> Any:
@@ -369,20 +375,20 @@ def _strategy(texts: tuple[str, ...], target: Any) -> Any:
     return strategy
 
 
-def _augmented(frame: Any, target: str, seed: int | None, **options: Any) -> Any:
-    """Train a generator and add its rows."""
+def _augmented(frame: Any, target: str, seed: int | None, **options: Any) -> tuple[Any, list[Any]]:
+    """Train a generator and add its rows; returns the table and the rules that they keep."""
     from synthgan.augment import GANOverSampler
 
     sampler = GANOverSampler(random_state=seed, **options)
     augmented, y = sampler.fit_resample(frame.drop(columns=target), frame[target])
     augmented.insert(frame.columns.get_loc(target), target, y)
-    return augmented
+    return augmented, sampler.constraints_
 
 
 def _augmented_by(
     path: str, frame: Any, target: str, seed: int | None, sampling_strategy: Any, kept_share: float
-) -> Any:
-    """Add rows of a model that is fitted already."""
+) -> tuple[Any, list[Any]]:
+    """Add rows of a model that is fitted already; returns the table and the rules that they keep."""
     import pandas as pd
 
     from synthgan.augment import new_rows
@@ -394,4 +400,4 @@ def _augmented_by(
     table = model.schema_.check(frame)
     wanted = demands(sampling_strategy, table[target])
     made, _ = new_rows(model, table, target, wanted, kept_share, draw_seed(seed))
-    return pd.concat([table, made], ignore_index=True)[list(frame.columns)]
+    return pd.concat([table, made], ignore_index=True)[list(frame.columns)], model.constraints_

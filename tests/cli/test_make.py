@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthgan import load
+from synthgan import IndependentSynthesizer, load
+from synthgan.constraints import Inequality
 from synthgan.synthesizers.checkpoint import read_checkpoint
 from tests.cli.commands import process, run
 
@@ -131,6 +132,31 @@ def test_augment_takes_a_fitted_model_and_ranges_of_a_numeric_target(model, real
     assert (more["height"] <= 150).sum() == 40
     run(*command, "--target", "rich", "--strategy", "yes=400", "--kept-share", "0", "-o", "more.csv")
     assert (pd.read_csv("more.csv")["rich"] == "yes").sum() == 400
+
+
+def test_augment_tells_which_rules_every_new_row_keeps(folder, real):
+    real = real.assign(rich=np.where(np.arange(300) % 6, "no", "yes"))
+    real.to_parquet("rare.parquet", index=False)
+    rule = Inequality("age", "height")
+    IndependentSynthesizer(constraints=[rule]).fit(real).save("m.synthgan")
+    command = ("augment", "rare.parquet", "--target", "rich", "--seed", "0", "-o", "more.parquet")
+    told = run(*command, "--model", "m.synthgan").stderr
+    assert told.endswith(f"Added 200 rows.\n  every new row keeps\n    {rule}\n")
+    assert rule.holds(pd.read_parquet("more.parquet")).all()
+    assert "keeps" not in run(*command, "--model", "m.synthgan", "--strategy", "0.2").stderr  # none is new
+    assert "keeps" not in run(*command, "--max-seconds", "0.3").stderr  # no rule was found
+
+
+def test_augment_finds_rules_about_the_target(folder):
+    label = np.where(np.arange(6000) % 6, "no", "yes")
+    pd.DataFrame({"label": label, "code": np.where(label == "no", 3, 8), "x": np.arange(6000) % 50}).to_csv(
+        "coded.csv", index=False
+    )
+    command = ("augment", "coded.csv", "--target", "label", "--seed", "0", "--max-seconds", "0.3")
+    result = run(*command, "-o", "more.csv")
+    assert "FunctionalDependency(determinant='code', dependent='label')" in result.stderr
+    more = pd.read_csv("more.csv")
+    assert more.groupby("label")["code"].unique().map(list).to_dict() == {"no": [3], "yes": [8]}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are delivered differently on Windows")
