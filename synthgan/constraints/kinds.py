@@ -442,7 +442,9 @@ class Predicate(Constraint):
     function : callable (DataFrame) -> bool array of shape (n_rows,)
         Takes rows with the columns and dtypes of the table; True where the rule holds.
     max_tries : int in [1, 10000], default 100
-        How often rows that break it are drawn again.
+        How often rows that break it are drawn again, in blocks of 2,048: enough if one row in 100 keeps it.
+        After a twentieth of the tries without any such row the others are not made, see
+        `synthgan.constraints.keep.BARREN_TRIES`.
 
     Examples
     --------

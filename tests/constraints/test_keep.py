@@ -14,7 +14,7 @@ from synthgan.constraints import (
     Unique,
     detect,
 )
-from synthgan.constraints.keep import bind, determined
+from synthgan.constraints.keep import BARREN_TRIES, bind, determined
 from synthgan.errors import ConditionError, DataError, ParameterError
 from synthgan.schema import Schema
 from synthgan.synthesizers.base import BLOCK_ROWS
@@ -136,7 +136,7 @@ def test_conditions_that_break_a_rule_are_refused_at_once(model, asked):
 
 def test_conditions_that_no_draw_can_meet_are_refused_after_a_bounded_number_of_tries(real):
     model = IndependentSynthesizer(constraints=[Inequality("low", "high")]).fit(real)
-    with pytest.raises(ConditionError, match=r"After 100 tries .* rows break Inequality"):
+    with pytest.raises(ConditionError, match=r"After 5 tries .* rows break Inequality"):
         model.sample(5, conditions={"low": (90, 99), "high": (0, 20)})
 
 
@@ -211,8 +211,70 @@ def test_a_predicate_of_the_user_is_kept_or_refused(real, tmp_path):
         even.save(tmp_path / "m.synthgan")
     assert not list(tmp_path.iterdir())
     never = IndependentSynthesizer(constraints=[Predicate(lambda rows: rows["low"] < 0, max_tries=3)])
-    with pytest.raises(ConditionError, match="After 3 tries 2,048 rows break Predicate"):
+    with pytest.raises(
+        ConditionError, match=r"After 3 tries 2,048 of 2,048 rows break .*give it more max_tries"
+    ):
         never.fit(real).sample(5, random_state=0)
+
+
+def sampled(model, function, n_samples=5, **options):
+    """Rows under one predicate, and how many rows it was asked about on the way."""
+    asked = []
+
+    def counted(rows):
+        asked.append(len(rows))
+        return function(rows)
+
+    model.constraints_ = [Predicate(counted, **options)]
+    try:
+        rows = model.sample(n_samples, random_state=0)
+    except ConditionError as error:
+        rows = error
+    return rows, sum(asked)
+
+
+@pytest.fixture(scope="module")
+def even():
+    """A model of a number from 0 to 9999, each as often, and two parts."""
+    frame = pd.DataFrame({"k": range(10_000), "part": ["a", "b"] * 5000})
+    return IndependentSynthesizer(kinds={"k": "numerical"}, constraints=[], random_state=0).fit(frame)
+
+
+def test_a_hopeless_predicate_is_given_up_soon_and_later_with_more_tries(even):
+    error, n_asked = sampled(even, lambda rows: rows["k"] < 0)
+    assert "After 5 tries" in str(error)
+    assert n_asked == 5 + BARREN_TRIES * BLOCK_ROWS
+    error, n_asked = sampled(even, lambda rows: rows["k"] < 0, max_tries=400)
+    assert "After 20 tries" in str(error)
+    assert n_asked == 5 + 4 * BARREN_TRIES * BLOCK_ROWS
+    assert "After 2 tries" in str(sampled(even, lambda rows: rows["k"] < 0, max_tries=2)[0])
+
+
+def test_a_predicate_that_one_row_in_a_hundred_keeps_is_kept(even):
+    rows, n_asked = sampled(even, lambda rows: rows["k"] < 100, n_samples=1000)
+    assert rows["k"].between(0, 99).all()
+    assert len(rows) == 1000
+    assert 60_000 < n_asked < 160_000
+
+
+def test_a_predicate_that_too_few_rows_keep_is_given_up_before_all_tries(even):
+    """At one row in 2,000 all of 100 tries would give 102 rows."""
+    rows, _ = sampled(even, lambda rows: rows["k"] < 5, n_samples=60)
+    assert (rows["k"] < 5).all()
+    error, n_asked = sampled(even, lambda rows: rows["k"] < 5, n_samples=1000)
+    assert "rows break Predicate" in str(error)
+    assert n_asked < 20 * BLOCK_ROWS
+
+
+def test_given_rows_that_cannot_keep_a_predicate_are_given_up_soon(even):
+    part = pd.DataFrame({"part": ["a", "b"] * 100})
+    asked = []
+    even.constraints_ = [Predicate(lambda rows: asked.append(len(rows)) or rows["part"] == "a")]
+    with pytest.raises(ConditionError, match="After 5 tries 100 of 200 rows"):
+        even.sample(conditions=part, random_state=0)
+    assert sum(asked) < (BARREN_TRIES + 1) * BLOCK_ROWS + 2000
+    even.constraints_ = [Predicate(lambda rows: rows["k"] < 100)]
+    assert (even.sample(conditions=part, random_state=0)["k"] < 100).all()
 
 
 def test_only_combinations_that_occur_are_drawn(real):
