@@ -160,7 +160,7 @@ class ConditionalGAN(nn.Module):
         """Draw a row under each condition, (b,)."""
         device = self.frequency.device
         noise = rng.standard_normal((len(slots), self.players.noise_dim), np.float32)
-        raw = self.generator(torch.from_numpy(noise).to(device), self.conditions(slots.to(device)))
+        raw = self.generator(torch.from_numpy(noise).to(device), slots.to(device))
         exponential = rng.standard_exponential((len(slots), self.layout.width), np.float32)
         gumbel = -np.log(np.maximum(exponential, np.finfo(np.float32).tiny))  # it may be 0
         return self.vectors.encoded(self.vectors.decide(raw, torch.from_numpy(gumbel).to(device)))
@@ -205,9 +205,9 @@ def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: Adversarial
     )
     parts = {"critic_optimiser": critic_optimiser, "generator_optimiser": generator_optimiser}
 
-    def generate(condition: Tensor) -> tuple[Tensor, Tensor]:
+    def generate(slots: Tensor) -> tuple[Tensor, Tensor]:
         """Make rows, (b, f + w), and the logits of their codes, (b, w)."""
-        raw = generator(torch.randn(b, model.players.noise_dim, generator=rng).to(device), condition)
+        raw = generator(torch.randn(b, model.players.noise_dim, generator=rng).to(device), slots)
         noise = gumbel_noise(b, vectors.width - n_fine, rng).to(device)
         return vectors.activate(raw, noise), raw[:, n_fine:]
 
@@ -219,10 +219,10 @@ def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: Adversarial
 
         for _ in range(plan.n_critic):
             slots, index = by_sampling.draw(b, rng)  # line 1
-            condition, real = conditions(slots), view(vectors(rows.take(index)))  # lines 2 and 5
+            real = view(vectors(rows.take(index)))  # lines 2 and 5
             with torch.no_grad():  # no gradient reaches the generator here
-                fake = view(generate(condition)[0])  # lines 3 and 4
-            score = critic.given(condition, rng)  # of packs: line 6
+                fake = view(generate(slots)[0])  # lines 3 and 4
+            score = critic.given(slots, rng)  # of packs: line 6
             real_score, fake_score = score(real), score(fake)
             critic_loss = game.critic(real_score, fake_score)  # line 7
             wasserstein = wasserstein_distance(real_score, fake_score).detach()
@@ -238,9 +238,8 @@ def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: Adversarial
 
         critic.requires_grad_(False)  # its weights need no gradient here
         slots, index = by_sampling.draw(b, rng)  # line 12: again
-        condition = conditions(slots)
-        fake, logits = generate(condition)
-        score = critic.given(condition, rng)
+        fake, logits = generate(slots)
+        score = critic.given(slots, rng)
         fake_score = real_score = score(view(fake))
         condition_loss = conditions.loss(logits, slots)
         loss = plan.condition_weight * condition_loss
@@ -304,16 +303,16 @@ def realism(model: ConditionalGAN, table: EncodedTable, seed: int) -> NDArray[np
     rng, n_others = stream(seed, "realism"), critic.pac_size - 1
     slots = conditions.draw(model.shares(), n_others, rng)
     others = vectors(vectors.rows(model.generate(slots, rng)).to(device))  # (pac_size - 1, f + w)
-    beside = conditions(slots.to(device))
+    beside = slots.to(device)
 
     def packs(own: Tensor, others: Tensor) -> Tensor:
-        """Put the others beside each of b vectors, (b * pac_size, d)."""
-        return torch.cat([own[:, None], others.expand(len(own), -1, -1)], dim=1).flatten(0, 1)
+        """Put the others beside each of b vectors or slots, (b * pac_size, ...)."""
+        return torch.cat([own[:, None], others.expand(len(own), *others.shape)], dim=1).flatten(0, 1)
 
     for start in range(0, len(table), _SCORED_ROWS):
         part = table.rows(slice(start, start + _SCORED_ROWS))
         rows = packs(vectors(vectors.rows(part).to(device)), others)
         for slots in conditions.met(part):
-            found = critic(rows, packs(conditions(slots.to(device)), beside))  # (b,)
+            found = critic(rows, packs(slots.to(device), beside))  # (b,)
             scores[start : start + len(part)] += found.double().cpu().numpy()
     return scores / max(len(conditions.spans), 1)

@@ -1,5 +1,7 @@
 """The critic on plain rows of numbers: packs of rows with their conditions in, scores out.
 
+A condition is the slot of one of c, see `synthgan.gan.layers`; with c = 0 it means nothing.
+
 **Shapes**: b rows, p = b / pac_size packs, d width of a row, c condition_dim, h hidden units.
 """
 
@@ -118,11 +120,11 @@ class PacCritic(nn.Module):
         for part in parts:
             nn.init.uniform_(part, -bound, bound, generator=rng)
 
-    def forward(self, rows: Tensor, condition: Tensor, rng: torch.Generator | None = None) -> Tensor:
+    def forward(self, rows: Tensor, slots: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """Score packs, shape (p,); `rng` draws in training what dropout leaves out."""
-        return self.given(condition, rng)(rows)
+        return self.given(slots, rng)(rows)
 
-    def given(self, condition: Tensor, rng: torch.Generator | None = None) -> Score:
+    def given(self, slots: Tensor, rng: torch.Generator | None = None) -> Score:
         """Fix the conditions of b rows: the score as a function of these rows, with its gradient.
 
         What does not depend on the rows is computed once, for the real rows, the fake ones and
@@ -133,7 +135,7 @@ class PacCritic(nn.Module):
         shift: Tensor | float = 0.0
         tilt: Tensor | float = 0.0
         if self.condition is not None:
-            added = F.linear(_packs(condition, self.pac_size), effective_weight(self.condition))  # (p, h)
+            added = _columns_of_packs(effective_weight(self.condition), slots, self.pac_size)  # (p, h)
             shift, tilt = (0.0, added) if self.projection else (added, 0.0)
         fixed = _Given(weights, shift, tilt, rng)
         closed_form = partial(self._gradient, fixed) if self.statistics is None else None
@@ -154,7 +156,8 @@ class PacCritic(nn.Module):
         where autograd needs a double one: 4.2 against 8.4 ms for the penalty on 500 rows of 160
         numbers in packs of 10, two layers of 256 units, one thread.
         """
-        activations, masks = self._run(fixed, rows)
+        with torch.no_grad():  # of the activations, only the signs are needed
+            activations, masks = self._run(fixed, rows)
         gradient = (fixed.weights[-1] + fixed.tilt).expand_as(activations[-1])  # (p, h)
         layers = zip(fixed.weights[:-1], activations, masks, strict=True)
         for weight, activation, mask in reversed(list(layers)):
@@ -182,8 +185,8 @@ class PacCritic(nn.Module):
             return 1.0
         if rng is None:
             raise ParameterError("A critic with dropout needs `rng` in training. Pass one, or call eval().")
-        kept = torch.rand(hidden.shape, generator=rng) >= self.dropout
-        return kept.to(hidden) / (1 - self.dropout)
+        kept = torch.rand(hidden.shape, generator=rng).ge_(self.dropout)
+        return kept.div_(1 - self.dropout).to(hidden)
 
 
 def _packs(rows: Tensor, pac_size: int) -> Tensor:
@@ -194,6 +197,19 @@ def _packs(rows: Tensor, pac_size: int) -> Tensor:
             f"of it. Got {len(rows)} rows: pass {len(rows) - len(rows) % pac_size}, or change pac_size."
         )
     return rows.reshape(len(rows) // pac_size, -1)  # (p, pac_size * d)
+
+
+def _columns_of_packs(weight: Tensor, slots: Tensor, pac_size: int) -> Tensor:
+    """Multiply one-hot conditions, those of a pack side by side: (h, pac_size * c), (b,) -> (p, h).
+
+    >>> weight = torch.tensor([[1.0, 2.0, 10.0, 20.0]])
+    >>> _columns_of_packs(weight, torch.tensor([0, 1, 1, 0]), pac_size=2).tolist()   # 1 + 20, 2 + 10
+    [[21.0], [12.0]]
+    """
+    n_slots = weight.shape[1] // pac_size
+    places = _packs(slots[:, None], pac_size) + n_slots * torch.arange(pac_size, device=slots.device)
+    chosen = weight.index_select(1, places.flatten())
+    return chosen.reshape(len(weight), -1, pac_size).sum(dim=2).T  # (p, h)
 
 
 def _several(packs: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Generators on plain rows of numbers: noise and condition in, raw outputs of a row out.
 
+A condition is the slot of one of c, see `synthgan.gan.layers`; with c = 0 it means nothing.
+
 **Shapes**: b rows, d width of a row, c condition_dim, h hidden units.
 """
 
@@ -8,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-from synthgan.gan.layers import SLOPE, FilmNorm, ModulatedLinear
+from synthgan.gan.layers import SLOPE, FilmNorm, ModulatedLinear, conditioned
 
 __all__ = ["ConvolutionalGenerator", "ResidualGenerator", "StyleGenerator"]
 
@@ -44,14 +47,13 @@ class ResidualGenerator(nn.Module):
             dim += hidden_dim
         self.out: nn.Linear = skip_init(nn.Linear, dim, width)
 
-    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, noise: Tensor, slots: Tensor) -> Tensor:
         """Generate rows, shape (b, d)."""
-        hidden = noise if self.film else torch.cat([noise, condition], dim=1)
+        parts = [noise]
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            found = norm(layer(hidden), condition) if self.film else norm(layer(hidden))
-            hidden = torch.cat([hidden, F.relu(found)], dim=1)
-        row: Tensor = self.out(hidden)
-        return row
+            found = conditioned(cast(nn.Linear, layer), parts, slots)
+            parts.append(F.relu(norm(found, slots) if self.film else norm(found)))
+        return conditioned(self.out, parts, slots)
 
 
 class ConvolutionalGenerator(nn.Module):
@@ -89,9 +91,9 @@ class ConvolutionalGenerator(nn.Module):
             nn.init.normal_(layer.get_parameter("weight"), std=0.02, generator=rng)
             nn.init.zeros_(layer.get_parameter("bias"))
 
-    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, noise: Tensor, slots: Tensor) -> Tensor:
         """Generate rows, shape (b, d)."""
-        square = self.first(torch.cat([noise, condition], dim=1))
+        square = conditioned(self.first, [noise], slots)
         square = square.reshape(len(noise), -1, self.side, self.side)  # (b, channels, side, side)
         for layer, norm in zip(self.layers, self.norms, strict=True):
             square = layer(F.relu(norm(square)))
@@ -148,9 +150,9 @@ class StyleGenerator(nn.Module):
         """Draw the constant that the layers begin at."""
         nn.init.normal_(self.start, generator=rng)
 
-    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, noise: Tensor, slots: Tensor) -> Tensor:
         """Generate rows, shape (b, d)."""
-        style = self.style(noise, condition)
+        style = self.style(noise, slots)
         if self.training:
             self._remember(style.detach())
         else:
@@ -161,11 +163,12 @@ class StyleGenerator(nn.Module):
         row: Tensor = self.out(hidden)
         return row
 
-    def style(self, noise: Tensor, condition: Tensor) -> Tensor:
+    def style(self, noise: Tensor, slots: Tensor) -> Tensor:
         """Map noise and condition to styles, shape (b, h)."""
         length = noise.square().mean(dim=1, keepdim=True).add(1e-8).sqrt()  # (b, 1)
-        style = torch.cat([noise / length, condition], dim=1)
-        for layer in self.mapping:
+        first, *others = self.mapping
+        style = F.leaky_relu(conditioned(cast(nn.Linear, first), [noise / length], slots), SLOPE)
+        for layer in others:
             style = F.leaky_relu(layer(style), SLOPE)
         return style
 

@@ -3,10 +3,15 @@
 Each keeps rows apart unless it says otherwise. Those with weights that are not of a linear layer
 draw them in ``reset(rng)``.
 
+A condition is one of c, given by its number in [0, c), its slot. Where papers multiply a one-hot
+vector by a weight, a column of the weight is taken: the vector is never made.
+
 **Shapes**: b rows, i and o inputs and outputs of a layer, c condition_dim, s dimensions of a style.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +25,7 @@ __all__ = [
     "MinibatchDiscrimination",
     "ModulatedLinear",
     "SpectralLinear",
+    "conditioned",
     "effective_weight",
     "through_slope",
 ]
@@ -144,6 +150,39 @@ class MinibatchDeviation(nn.Module):
 # Conditions and styles
 
 
+def columns(weight: Tensor, slots: Tensor) -> Tensor:
+    """Multiply one-hot conditions by a weight, (o, c), (b,) -> (b, o).
+
+    >>> columns(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1, 1, 0])).tolist()
+    [[2.0, 4.0], [2.0, 4.0], [1.0, 3.0]]
+    """
+    return F.embedding(slots, weight.T.contiguous())
+
+
+def conditioned(layer: nn.Linear, parts: Sequence[Tensor], slots: Tensor) -> Tensor:
+    """Map parts_0 ++ condition ++ parts_1 ++ ..., where ++ puts vectors side by side, (b, i_k) -> (b, o).
+
+    Each part is multiplied by its own block of the weight. Side by side, they would be copied, and noise
+    and conditions would get gradients that nobody needs: a third of the products of CTGAN's generator.
+
+    Parameters
+    ----------
+    layer : Linear
+        Its inputs beyond the parts are those of the condition; there may be none.
+    parts : one or more Tensors of shape (b, i_k)
+    slots : int64 Tensor of shape (b,)
+    """
+    sizes = [part.shape[1] for part in parts]
+    condition_dim = layer.in_features - sum(sizes)
+    first, of_condition, *others = layer.weight.split([sizes[0], condition_dim, *sizes[1:]], dim=1)
+    mapped = F.linear(parts[0], first, layer.bias)
+    if condition_dim:
+        mapped = mapped + columns(of_condition, slots)
+    for part, block in zip(parts[1:], others, strict=True):
+        mapped = torch.addmm(mapped, part, block.T)
+    return mapped
+
+
 class FilmNorm(nn.Module):
     """LayerNorm, then a scale and a shift that the condition chooses: (1 + gamma(c)) * norm(x) + beta(c).
 
@@ -157,9 +196,9 @@ class FilmNorm(nn.Module):
         self.norm = nn.LayerNorm(dim, elementwise_affine=False)
         self.film: nn.Linear = skip_init(nn.Linear, condition_dim, 2 * dim)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Normalise rows and apply the condition, (b, i), (b, c) -> (b, i)."""
-        gamma, beta = self.film(condition).chunk(2, dim=1)  # (b, i) each
+    def forward(self, x: Tensor, slots: Tensor) -> Tensor:
+        """Normalise rows and apply their conditions, (b, i), (b,) -> (b, i)."""
+        gamma, beta = (columns(self.film.weight, slots) + self.film.bias).chunk(2, dim=1)  # (b, i) each
         modulated: Tensor = (1 + gamma) * self.norm(x) + beta
         return modulated
 

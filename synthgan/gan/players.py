@@ -2,8 +2,10 @@
 
 ::
 
-    generator   noise, condition   -> row      raw outputs, without activations
-    critic      rows, condition    -> scores   one for each pack of rows
+    generator   noise, slots   -> row      raw outputs, without activations
+    critic      rows, slots    -> scores   one for each pack of rows
+
+A slot is the number of a row's condition, in [0, condition_dim).
 """
 
 from __future__ import annotations
@@ -42,13 +44,13 @@ def make_generator(
     conditioning: str = "concatenation",
     truncation: float = 1.0,
 ) -> nn.Module:
-    """Build a generator, called as ``generator(noise, condition)``, and draw its weights.
+    """Build a generator, called as ``generator(noise, slots)``, and draw its weights.
 
     Parameters
     ----------
     kind : {"residual", "convolutional", "style"}
     noise_dim, condition_dim, width : int >= 1, >= 0, >= 1
-        Numbers of a row's noise, condition and output.
+        Numbers of a row's noise, number of conditions, and numbers of a row's output.
     conditioning : {"concatenation", "film"}
         "film" for the residual generator only.
     truncation : float in [0, 1]
@@ -62,7 +64,7 @@ def make_generator(
     Examples
     --------
     >>> generator = make_generator("residual", 8, 2, 5, rng=torch.Generator().manual_seed(0))
-    >>> generator(torch.zeros(3, 8), torch.zeros(3, 2)).shape
+    >>> generator(torch.zeros(3, 8), torch.tensor([0, 1, 1])).shape
     torch.Size([3, 5])
     """
     film = conditioning == "film"
@@ -104,12 +106,12 @@ def make_critic(
     statistics: str | None = None,
     spectral_norm: bool = False,
 ) -> PacCritic:
-    """Build a `PacCritic`, called as ``critic(rows, condition)``, and draw its weights.
+    """Build a `PacCritic`, called as ``critic(rows, slots)``, and draw its weights.
 
     Parameters
     ----------
     width, condition_dim : int >= 1, >= 0
-        Numbers of a row and of its condition.
+        Numbers of a row, and number of conditions.
     conditioning : {"concatenation", "projection"}
     statistics : {"discrimination", "deviation"}, optional
 
@@ -121,7 +123,7 @@ def make_critic(
     Examples
     --------
     >>> critic = make_critic(5, 2, rng=torch.Generator().manual_seed(0), pac_size=3)
-    >>> critic(torch.zeros(6, 5), torch.zeros(6, 2)).shape
+    >>> critic(torch.zeros(6, 5), torch.tensor([0, 1, 0, 0, 1, 1])).shape
     torch.Size([2])
     """
     projection = conditioning == "projection"

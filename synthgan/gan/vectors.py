@@ -1,8 +1,8 @@
 """Rows and conditions as vectors: what the generator and the critic of `CTGAN` see.
 
-A row is all its alphas, then the one-hot codes of all its columns. A condition is one code of one
-discrete column. Rows are kept as integers, and become vectors batch by batch: the one-hot matrix of a
-whole table never exists.
+A row is all its alphas, then the one-hot codes of all its columns. Rows are kept as integers, and become
+vectors batch by batch: the one-hot matrix of a whole table never exists. A condition is one code of one
+discrete column, and stays an integer: its slot, the place of the one in its one-hot vector.
 
 **Shapes**: b rows, g spans (columns), f spans that have an alpha, w codes of all spans, d discrete spans,
 c codes of those.
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from synthgan.layout import ATOM, CONTINUOUS, EncodedConditions, EncodedTable, Layout
 
@@ -160,7 +161,7 @@ class RowVectors(nn.Module):
 
 
 class ConditionVectors(nn.Module):
-    """The codes that a condition may name, side by side: the vector has a slot for each.
+    """The codes that a condition may name, side by side: its vector would have a slot for each.
 
     These are the codes of the discrete columns, which are those without an interval of numbers: Xu et al.
     (2019), section 4.3. All offsets come from the layout.
@@ -177,8 +178,8 @@ class ConditionVectors(nn.Module):
         Number of slots of each.
     codes : int64 Tensor of shape (c,)
         Offset among all codes of the code of each slot.
-    span_of_slot : int64 Tensor of shape (c,)
-        Span of each slot.
+    n_codes, first : int64 Tensors of shape (c,)
+        Number of codes of each slot's column, and offset of the first of them.
 
     Examples
     --------
@@ -188,38 +189,30 @@ class ConditionVectors(nn.Module):
     >>> conditions = ConditionVectors(Layout.of([number, atoms("sex", 2), atoms("race", 5)]))
     >>> conditions.spans, conditions.codes.tolist()
     ([1, 2], [3, 4, 5, 6, 7, 8, 9])
-    >>> conditions(torch.tensor([1])).tolist()
-    [[0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
     """
 
     codes: Tensor
-    span_of_slot: Tensor
-    span_of_code: Tensor
+    n_codes: Tensor
+    first: Tensor
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         discrete = [span.n_codes > 1 and not (span.n_levels == CONTINUOUS).any() for span in layout.spans]
         self.spans = [j for j, is_discrete in enumerate(discrete) if is_discrete]
         self.widths = [layout.spans[j].n_codes for j in self.spans]
-        n_codes = [span.n_codes for span in layout.spans]
-        span_of_code = np.repeat(np.arange(len(layout)), n_codes)
-        codes = np.flatnonzero(np.isin(span_of_code, self.spans))
+        starts = [layout.spans[j].start for j in self.spans]
+        ranges = (np.arange(start, start + n) for start, n in zip(starts, self.widths, strict=True))
         for name, value in {
-            "codes": codes,
-            "span_of_slot": span_of_code[codes],
-            "span_of_code": span_of_code,
+            "codes": np.concatenate([np.zeros(0, np.int64), *ranges]),
+            "n_codes": np.repeat(self.widths, self.widths).astype(np.int64),
+            "first": np.repeat(starts, self.widths).astype(np.int64),
         }.items():
             self.register_buffer(name, torch.as_tensor(value), persistent=False)
 
     @property
     def width(self) -> int:
-        """Length of a vector, c."""
+        """Number of slots, c."""
         return len(self.codes)
-
-    def forward(self, slots: Tensor) -> Tensor:
-        """Write conditions as vectors, (b,) -> (b, c)."""
-        vectors = torch.zeros(len(slots), self.width, device=slots.device)
-        return vectors.scatter_(1, slots[:, None], 1.0) if self.width else vectors
 
     def draw(
         self,
@@ -288,9 +281,11 @@ class ConditionVectors(nn.Module):
         """
         if not self.width:
             return logits.new_zeros(())
-        inside = self.span_of_code == self.span_of_slot[slots][:, None]  # (b, w)
-        asked = logits.gather(1, self.codes[slots][:, None]).squeeze(1)  # (b,)
-        return (logits.masked_fill(~inside, -torch.inf).logsumexp(dim=1) - asked).mean()
+        first, last = self.first[slots], self.n_codes[slots] - 1  # (b,)
+        place = torch.arange(max(self.widths), device=slots.device)  # (k,): those of the widest column
+        column = logits.gather(1, first[:, None] + place.minimum(last[:, None]))  # (b, k)
+        column = column.masked_fill(place > last[:, None], -torch.inf)
+        return F.cross_entropy(column, self.codes[slots] - first)
 
 
 def gumbel_noise(n_rows: int, n_columns: int, rng: torch.Generator) -> Tensor:
@@ -356,9 +351,8 @@ class TrainingBySampling:
 
     def __init__(self, conditions: ConditionVectors, codes: Tensor, log_frequency: bool) -> None:
         self.n_rows, self.n_columns = len(codes), len(conditions.spans)
-        self.counts = torch.bincount(codes.flatten(), minlength=len(conditions.span_of_code))[
-            conditions.codes
-        ]
+        n_codes = int(conditions.codes.max()) + 1 if conditions.width else 0
+        self.counts = torch.bincount(codes.flatten(), minlength=n_codes)[conditions.codes]
         self.first = self.counts.cumsum(0) - self.counts
         order = [codes[:, j].argsort(stable=True).int() for j in conditions.spans]
         self.order = torch.cat([codes.new_zeros(0), *order])  # (d * n,): each row once for each column

@@ -274,7 +274,7 @@ CENTRES = torch.tensor([[2.0, 1.0], [-2.0, 1.0]])
 
 def played(loss, penalty=None, weight=0.0, clip=None, spectral_norm=False, n_critic=1):
     """Rows of a generator that learned two small clouds in a short game."""
-    rng, nothing = seeded(), torch.zeros(128, 0)
+    rng, nothing = seeded(), torch.zeros(128, dtype=torch.int64)
     generator = make_generator("residual", 4, 0, 2, rng, hidden_dims=(32, 32))
     critic = make_critic(2, 0, rng, hidden_dims=(32, 32), spectral_norm=spectral_norm)
     generator_optimiser = torch.optim.Adam(generator.parameters(), 1e-3, betas=(0.0, 0.9))

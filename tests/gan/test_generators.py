@@ -12,9 +12,14 @@ KINDS += [("convolutional", "concatenation"), ("style", "concatenation")]
 
 
 def inputs(n_rows, noise_dim=4, condition_dim=3, seed=0):
-    """Noise and conditions."""
+    """Noise and the slots of conditions."""
     rng = seeded(seed)
-    return torch.randn(n_rows, noise_dim, generator=rng), torch.randn(n_rows, condition_dim, generator=rng)
+    noise = torch.randn(n_rows, noise_dim, generator=rng)
+    return noise, torch.randint(max(condition_dim, 1), (n_rows,), generator=rng)
+
+
+def one_hot(slots, condition_dim=3):
+    return torch.nn.functional.one_hot(slots, condition_dim).float()
 
 
 def made(kind, conditioning="concatenation", condition_dim=3, width=5, seed=0, **kwargs):
@@ -41,11 +46,11 @@ class TestEveryGenerator:
         generator = made(kind, conditioning)
         generator(*inputs(50))  # the running statistics
         generator.eval()
-        noise, condition = inputs(8)
-        whole = generator(noise, condition)
-        torch.testing.assert_close(generator(noise[2:3], condition[2:3]), whole[2:3])
-        assert not torch.isclose(generator(noise.flip(0), condition), whole).any(dim=1).all()
-        assert not torch.isclose(generator(noise, condition.flip(0)), whole).any(dim=1).all()
+        noise, slots = inputs(8)
+        whole = generator(noise, slots)
+        torch.testing.assert_close(generator(noise[2:3], slots[2:3]), whole[2:3])
+        assert not torch.isclose(generator(noise.flip(0), slots), whole).any(dim=1).all()
+        assert not torch.isclose(generator(noise, slots.flip(0)), whole).any(dim=1).all()
 
     def test_comes_back_from_its_state(self, kind, conditioning):
         generator = made(kind, conditioning)
@@ -64,9 +69,9 @@ class TestEveryGenerator:
         generator, rng = made(kind, conditioning, width=2, hidden_dims=(32, 32)), seeded()
         optimiser = torch.optim.Adam(generator.parameters(), 0.01)
         for _ in range(150):
-            noise, condition = torch.randn(64, 4, generator=rng), torch.randn(64, 3, generator=rng)
-            target = torch.stack([5 + noise[:, 0], condition[:, 0]], dim=1)
-            loss = (generator(noise, condition) - target).square().mean()
+            noise, slots = torch.randn(64, 4, generator=rng), torch.randint(3, (64,), generator=rng)
+            target = torch.stack([5 + noise[:, 0], slots.float()], dim=1)
+            loss = (generator(noise, slots) - target).square().mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -78,35 +83,35 @@ class TestEveryGenerator:
 
 def test_the_residual_generator_is_that_of_the_paper_by_hand():
     generator = made("residual", hidden_dims=(6, 7))
-    noise, condition = inputs(20)
-    hidden = np.concatenate([noise, condition], axis=1).astype(float)
+    noise, slots = inputs(20)
+    hidden = np.concatenate([noise, one_hot(slots)], axis=1).astype(float)
     for i in range(2):
         x = hidden @ numbers(generator, f"layers.{i}.weight").T + numbers(generator, f"layers.{i}.bias")
         x = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5)
         hidden = np.concatenate([hidden, np.maximum(x, 0)], axis=1)
     expected = hidden @ numbers(generator, "out.weight").T + numbers(generator, "out.bias")
     assert hidden.shape == (20, 4 + 3 + 6 + 7)
-    np.testing.assert_allclose(generator(noise, condition).detach().numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(generator(noise, slots).detach().numpy(), expected, atol=1e-5)
 
 
 def test_batch_norm_learns_running_statistics_in_training_and_uses_them_in_eval_mode():
     generator = made("residual")
-    noise, condition = inputs(50)
-    fresh = generator.eval()(noise, condition)
+    noise, slots = inputs(50)
+    fresh = generator.eval()(noise, slots)
     generator.train()
-    generator(noise, condition)
-    assert not torch.allclose(generator.eval()(noise, condition), fresh)
+    generator(noise, slots)
+    assert not torch.allclose(generator.eval()(noise, slots), fresh)
 
 
 def test_film_shows_the_condition_to_every_layer_and_keeps_rows_apart_in_training():
     generator = made("residual", "film", hidden_dims=(6, 7))
-    noise, condition = inputs(20)
+    noise, slots = inputs(20)
     assert [layer.in_features for layer in generator.layers] == [4, 10]
-    torch.testing.assert_close(generator(noise[:1], condition[:1]), generator(noise, condition)[:1])
+    torch.testing.assert_close(generator(noise[:1], slots[:1]), generator(noise, slots)[:1])
     with torch.no_grad():
         for norm in generator.norms:
             norm.film.weight.zero_()
-    assert torch.equal(generator(noise, condition), generator(noise, condition.flip(0)))
+    assert torch.equal(generator(noise, slots), generator(noise, slots.flip(0)))
 
 
 # Convolutional
@@ -130,8 +135,8 @@ def test_channels_halve_where_the_side_doubles():
 
 def test_convolutions_write_the_row_line_by_line_into_the_square():
     generator = made("convolutional", width=14, hidden_dims=(8,))  # 2 channels of 2 x 2, then 4 x 4
-    noise, condition = inputs(6)
-    x = (torch.cat([noise, condition], dim=1) @ generator.first.weight.T).reshape(6, 2, 2, 2)
+    noise, slots = inputs(6)
+    x = (torch.cat([noise, one_hot(slots)], dim=1) @ generator.first.weight.T).reshape(6, 2, 2, 2)
     mean, variance = x.mean(dim=(0, 2, 3), keepdim=True), x.var(dim=(0, 2, 3), correction=0, keepdim=True)
     x = torch.relu((x - mean) / (variance + 1e-5).sqrt())
     square = torch.zeros(6, 6, 6)  # the transposed convolution, with its margin of 1
@@ -142,7 +147,7 @@ def test_convolutions_write_the_row_line_by_line_into_the_square():
                 "bc,ckl->bkl", x[:, :, i, j], kernel[:, 0]
             )
     expected = square[:, 1:5, 1:5].reshape(6, 16)[:, :14]
-    torch.testing.assert_close(generator(noise, condition), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(generator(noise, slots), expected, rtol=1e-4, atol=1e-5)
 
 
 # Style
@@ -150,24 +155,24 @@ def test_convolutions_write_the_row_line_by_line_into_the_square():
 
 def test_truncation_pulls_styles_to_their_mean_in_eval_mode_only():
     full, half, none = (made("style", truncation=t) for t in (1.0, 0.5, 0.0))
-    noise, condition = inputs(40)
+    noise, slots = inputs(40)
     for generator in (full, half, none):
-        trained = generator(noise, condition)
-        torch.testing.assert_close(trained, full(noise, condition))
+        trained = generator(noise, slots)
+        torch.testing.assert_close(trained, full(noise, slots))
         generator.eval()
-    assert torch.equal(full(noise, condition), trained)
-    typical = none(noise, condition)
+    assert torch.equal(full(noise, slots), trained)
+    typical = none(noise, slots)
     torch.testing.assert_close(typical, typical[:1].expand_as(typical))
-    spread = [g(noise, condition).std(dim=0).sum() for g in (full, half)]
+    spread = [g(noise, slots).std(dim=0).sum() for g in (full, half)]
     assert spread[1] < 0.8 * spread[0]
 
 
 def test_half_truncation_is_the_row_of_the_style_halfway():
     generator = made("style", truncation=0.5)
-    noise, condition = inputs(40)
-    generator(noise, condition)
-    out = generator.eval()(noise, condition)
-    style = (generator.style(noise, condition) + generator.mean_style) / 2
+    noise, slots = inputs(40)
+    generator(noise, slots)
+    out = generator.eval()(noise, slots)
+    style = (generator.style(noise, slots) + generator.mean_style) / 2
     hidden = generator.start.expand(40, -1)
     for layer in generator.layers:
         hidden = nn.functional.leaky_relu(layer(hidden, style), 0.2)
@@ -197,7 +202,5 @@ def test_the_mean_style_forgets_the_styles_of_a_generator_long_past():
 
 def test_the_length_of_the_noise_tells_nothing():
     generator = made("style")
-    noise, condition = inputs(10)
-    torch.testing.assert_close(
-        generator(7 * noise, condition), generator(noise, condition), rtol=1e-4, atol=1e-5
-    )
+    noise, slots = inputs(10)
+    torch.testing.assert_close(generator(7 * noise, slots), generator(noise, slots), rtol=1e-4, atol=1e-5)

@@ -9,6 +9,7 @@ from synthgan.gan.layers import (
     MinibatchDiscrimination,
     ModulatedLinear,
     SpectralLinear,
+    conditioned,
     effective_weight,
 )
 from tests.gan.tables import seeded
@@ -152,13 +153,31 @@ def test_statistics_of_a_collapsed_batch_have_finite_gradients(layer):
 # Conditions and styles
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("condition_dim", [0, 1, 3])
+@pytest.mark.parametrize("sizes", [(4,), (4, 2), (1, 2, 5)])
+def test_a_conditioned_map_is_that_of_parts_and_one_hot_condition_side_by_side(sizes, condition_dim, bias):
+    layer = shaken(torch.nn.Linear(sum(sizes) + condition_dim, 6, bias=bias)).double()
+    rng = seeded(1)
+    parts = [torch.randn(7, size, generator=rng).double().requires_grad_() for size in sizes]
+    slots = torch.randint(max(condition_dim, 1), (7,), generator=rng)
+    one_hot = (slots[:, None] == torch.arange(condition_dim)).double()
+    expected = layer(torch.cat([parts[0], one_hot, *parts[1:]], dim=1))
+    mapped = conditioned(layer, parts, slots)
+    torch.testing.assert_close(mapped, expected)
+    learned = [*layer.parameters(), *parts]
+    gradients = (torch.autograd.grad(out.square().sum(), learned) for out in (mapped, expected))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_film_by_hand():
     layer = shaken(FilmNorm(4, 3))
-    x, condition = torch.randn(6, 4, generator=seeded()), torch.randn(6, 3, generator=seeded(1))
-    film = condition @ layer.film.weight.T + layer.film.bias
+    x, slots = torch.randn(6, 4, generator=seeded()), torch.tensor([0, 1, 2, 2, 1, 0])
+    film = layer.film.weight.T[slots] + layer.film.bias
     norm = (x - x.mean(dim=1, keepdim=True)) / (x.var(dim=1, correction=0, keepdim=True) + 1e-5).sqrt()
     expected = (1 + film[:, :4]) * norm + film[:, 4:]
-    torch.testing.assert_close(layer(x, condition), expected)
+    torch.testing.assert_close(layer(x, slots), expected)
 
 
 def test_modulation_by_hand():

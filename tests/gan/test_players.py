@@ -50,7 +50,7 @@ def test_all_parts_of_a_critic_go_together(conditioning, statistics, spectral_no
         5, 3, rng, pac_size=pac_size, dropout=0.5, conditioning=conditioning,
         statistics=statistics, spectral_norm=spectral_norm,
     )  # fmt: skip
-    score = critic.given(torch.randn(12, 3, generator=rng), rng)
+    score = critic.given(torch.randint(3, (12,), generator=rng), rng)
     rows = torch.randn(12, 5, generator=rng)
     (score(rows).mean() + score.gradient(rows).square().mean()).backward()
     assert all(torch.isfinite(p.grad).all() for p in critic.parameters() if p.grad is not None)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -113,14 +113,10 @@ class TestConditions:
         conditions = ConditionVectors(MIXED)
         assert conditions.spans == [0, 1, 3]  # town, sex, rooms
         assert conditions.codes.tolist() == [*range(9), *range(14, 18)]
-        assert conditions.span_of_slot.tolist() == [0] * 7 + [1] * 2 + [3] * 4
+        assert conditions.n_codes.tolist() == [7] * 7 + [2] * 2 + [4] * 4
+        assert conditions.first.tolist() == [0] * 7 + [7] * 2 + [14] * 4
         assert ConditionVectors(NUMBERS).width == 0
         assert ConditionVectors(atoms(1, 2)).spans == [1]  # one code is no choice
-
-    def test_a_vector_marks_its_slot(self):
-        found = ConditionVectors(atoms(2, 3))(torch.tensor([0, 4]))
-        assert found.tolist() == [[1, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
-        assert ConditionVectors(NUMBERS)(torch.tensor([0, 0])).shape == (2, 0)
 
     def test_the_loss_is_zero_for_each_code_of_each_column_when_it_is_generated(self):
         conditions = ConditionVectors(MIXED)
@@ -138,6 +134,22 @@ class TestConditions:
         loss.backward()
         assert logits.grad[0].tolist() == pytest.approx([0, 0, 1 / 3, 1 / 3 - 1, 1 / 3])
         assert ConditionVectors(NUMBERS).loss(torch.ones(1, 3), torch.tensor([0])) == 0
+
+    @given(layouts(), st.integers(0, 99))
+    def test_the_loss_and_its_slope_are_those_of_a_softmax_over_the_column(self, layout, seed):
+        conditions, rng = ConditionVectors(layout), seeded(seed)
+        assume(conditions.width)
+        slots = torch.randint(conditions.width, (6,), generator=rng)
+        logits = (9 * torch.randn(6, layout.width, generator=rng)).double().requires_grad_()
+        starts = torch.from_numpy(layout.starts)
+        expected = 0.0
+        for row, code in zip(logits, conditions.codes[slots], strict=True):
+            j = int((starts <= code).sum()) - 1
+            column = row[starts[j] : starts[j] + layout.spans[j].n_codes]
+            expected = expected + (column.logsumexp(dim=0) - row[code]) / 6
+        loss = conditions.loss(logits, slots)
+        torch.testing.assert_close(loss, expected)
+        torch.testing.assert_close(*(torch.autograd.grad(x, logits)[0] for x in (loss, expected)))
 
     def test_the_slots_that_rows_meet_are_their_codes(self):
         table = EncodedTable(np.array([[1, 0], [0, 2]], np.int32), np.zeros((2, 2)))
@@ -201,7 +213,8 @@ class TestTrainingBySampling:
         assert rows.min() >= 0
         assert rows.max() < 30
         if conditions.spans:
-            own = codes[rows, conditions.span_of_slot[slots]]
+            span_of_slot = torch.tensor(conditions.spans).repeat_interleave(torch.tensor(conditions.widths))
+            own = codes[rows, span_of_slot[slots]]
             assert torch.equal(own.long(), conditions.codes[slots])
 
     @pytest.mark.parametrize("log_frequency", [True, False])
