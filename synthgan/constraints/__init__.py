@@ -1,18 +1,19 @@
 """Rules that every row of a table keeps: found in the real one, kept exactly in synthetic ones.
 
-`kinds` says what a rule is (`combinations` those on few columns), `detect` finds the rules that a
+`base` says what a rule is, `equations` and `kinds` which there are, `detect` finds the rules that a
 table supports beyond chance, `keep` has them hold: what another column determines is not learned but
-looked up (`synthgan.transforms.determined`), sums are solved, and rows that break a rule are drawn again.
+looked up (`synthgan.transforms.determined`), sums and products are solved, and rows that break a rule are
+drawn again.
 """
 
+from synthgan.constraints.base import Constraint
 from synthgan.constraints.detect import detect
+from synthgan.constraints.equations import Product, Sum
 from synthgan.constraints.kinds import (
-    Constraint,
     FixedCombinations,
     FunctionalDependency,
     Inequality,
     Predicate,
-    Sum,
     Unique,
     constraint_from_dict,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "FunctionalDependency",
     "Inequality",
     "Predicate",
+    "Product",
     "Sum",
     "Unique",
     "constraint_from_dict",

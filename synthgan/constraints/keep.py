@@ -12,8 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import gammainccinv
 
+from synthgan.constraints.base import MAX_TRIES, Constraint
 from synthgan.constraints.detect import detect
-from synthgan.constraints.kinds import MAX_TRIES, Constraint, FunctionalDependency, Predicate, Sum, Unique
+from synthgan.constraints.equations import Equation
+from synthgan.constraints.kinds import FunctionalDependency, Predicate, Unique
 from synthgan.dtypes import from_numbers, to_numbers
 from synthgan.errors import ConditionError, ParameterError
 from synthgan.layout import EncodedConditions, EncodedTable
@@ -224,17 +226,17 @@ class Keeper:
         return max(BARREN_TRIES, self._max_tries * BARREN_TRIES // MAX_TRIES)
 
     def _decode(self, table: EncodedTable, seed: int, first_row: int = 0) -> pd.DataFrame:
-        """Decode rows and solve the sums."""
+        """Decode rows and solve the equations."""
         frame = self.codec.inverse_transform(table, seed, self.conditions, first_row)
         fixed = {name for one in self.codec.maps_ for name in (one.key, *one.effects)}
         for rule in self.rules:
-            if isinstance(rule, Sum):
+            if isinstance(rule, Equation):
                 self._solve(frame, rule, fixed)
                 fixed |= set(rule.columns)
         return frame
 
-    def _solve(self, frame: pd.DataFrame, rule: Sum, fixed: set[Hashable]) -> None:
-        """Compute, in place and in each row, one column of a sum from the others.
+    def _solve(self, frame: pd.DataFrame, rule: Equation, fixed: set[Hashable]) -> None:
+        """Compute, in place and in each row, one column of an equation from the others.
 
         The first one of which nothing is asked, the total before the terms; if there is none, the first
         that is not given. Fixed columns stay as they are.
@@ -271,9 +273,9 @@ class Keeper:
         return faults
 
     def _is_astray(self, frame: pd.DataFrame, rule: Constraint) -> NDArray[np.bool_]:
-        """Tell where solving a sum has led to a value that a column cannot have, or that is not asked for."""
+        """Tell where solving has led to a value that a column cannot have, or that is not asked for."""
         astray = np.zeros(len(frame), dtype=bool)
-        for name in rule.columns if isinstance(rule, Sum) else ():
+        for name in rule.columns if isinstance(rule, Equation) else ():
             values, missing = to_numbers(frame.iloc[:, self.codec.schema.names.index(name)])
             own, wanted = self.codec.codecs_[name], self.conditions.ranges.get(name)
             if isinstance(own, NumericCodec):

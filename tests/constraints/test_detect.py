@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthgan.constraints import FixedCombinations, FunctionalDependency, Inequality, Sum, detect
+from synthgan.constraints import FixedCombinations, FunctionalDependency, Inequality, Product, Sum, detect
 from synthgan.schema import Schema
 from tests import strategies
 
@@ -79,6 +79,30 @@ def test_no_dependency_from_many_looks_at_little_data(seed):
     assert detect(frame) == []
 
 
+@given(SEEDS, st.sampled_from([60, 800, 3000]))
+def test_independent_columns_without_zeros_give_no_constraints(seed, n_rows):
+    """What products are made of: quantities, often 1, prices and rates."""
+    rng = np.random.default_rng(seed)
+    columns = [rng.integers(1, int(rng.integers(3, 60)), n_rows) for _ in range(4)]
+    columns += [rng.integers(1, 10 ** int(rng.integers(1, 4)), n_rows) / 100 for _ in range(3)]
+    columns += [rng.choice([-1, 1, 2], n_rows), rng.geometric(0.5, n_rows)]
+    assert detect(pd.DataFrame({f"x{j}": column for j, column in enumerate(columns)})) == []
+
+
+@settings(max_examples=10)
+@given(SEEDS)
+def test_totals_with_errors_give_no_constraints(seed):
+    rng = np.random.default_rng(seed)
+    a, b, c = rng.integers(2, 99_999, (3, 4000)) / 100
+    quantity = rng.integers(1, 9, 4000)
+    wrong = np.where(rng.random(4000) < 0.03, 0.01, 0)
+    frame = pd.DataFrame({"a": a, "b": b, "c": c, "quantity": quantity})
+    frame["total"] = (a + b + c + wrong).round(2)
+    frame["cost"] = (a * quantity + wrong).round(2)
+    frame["rounded"] = (b * c / 100).round(2)
+    assert [rule for rule in detect(frame) if not isinstance(rule, Inequality)] == []
+
+
 def ruled_table(seed, n_rows=5000):
     rng = np.random.default_rng(seed)
     code = rng.integers(0, 9, n_rows)
@@ -119,6 +143,54 @@ def test_rules_are_found(seed):
     assert Inequality("low", "high") in found
     assert FixedCombinations(["side", "shade"]) in found
     assert all(rule.holds(ruled_table(seed)).all() for rule in found)
+
+
+def orders(seed=0, n_rows=4000):
+    """Articles have prices, rows quantities, and totals follow."""
+    rng = np.random.default_rng(seed)
+    article = rng.integers(0, 30, n_rows)
+    price = rng.permutation(30)[article] * 7 + 199
+    quantity = rng.integers(1, 12, n_rows)
+    fee, tip = rng.integers(1, 999, (2, n_rows))
+    cost = price * quantity
+    cents = {"price": price, "cost": cost, "fee": fee, "tip": tip, "due": cost + fee + tip}
+    frame = pd.DataFrame({"article": [f"article {k}" for k in article], "quantity": quantity})
+    return frame.assign(**{name: values / 100 for name, values in cents.items()})
+
+
+def test_a_product_and_a_sum_of_three_are_found_and_solved_one_after_the_other():
+    found = detect(orders())
+    assert found[:3] == [
+        FunctionalDependency("article", "price"),
+        Product("cost", ["quantity", "price"], 2),
+        Sum("due", ["cost", "fee", "tip"], 0, 2),
+    ]
+    assert all(rule.holds(orders()).all() for rule in found)
+
+
+def test_a_sum_of_three_times_is_found():
+    frame = ruled_table(0)[["start", "length"]].dropna().reset_index(drop=True)
+    pause = pd.to_timedelta(np.random.default_rng(1).integers(1, 99, len(frame)), unit="h")
+    frame = frame.assign(pause=pause, end=frame["start"] + frame["length"] + pause)
+    assert Sum("end", ["start", "length", "pause"], 0) in detect(frame)
+
+
+def test_what_follows_from_two_sums_is_no_third_one():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.integers(1, 9999, (3000, 3)), columns=["net", "tax", "fee"])
+    frame = frame.assign(gross=frame["net"] + frame["tax"], due=frame.sum(axis=1))
+    sums = [(rule.total, set(rule.terms)) for rule in detect(frame) if isinstance(rule, Sum)]
+    assert sums == [("gross", {"net", "tax"}), ("due", {"fee", "gross"})]
+
+
+def test_factors_of_one_and_zeros_prove_no_product():
+    rng = np.random.default_rng(0)
+    price = rng.integers(100, 999, 4000)
+    few = np.where(rng.random(4000) < 0.05, rng.integers(2, 5, 4000), 1)
+    assert Product("total", ["price", "few"], 0) not in detect(
+        pd.DataFrame({"price": price, "few": few, "total": price * few})
+    )
+    assert not detect(pd.DataFrame({"price": price, "any": few % 2, "total": price * (few % 2)}))
 
 
 def test_of_columns_that_determine_each_other_the_category_is_free():

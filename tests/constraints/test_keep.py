@@ -10,6 +10,7 @@ from synthgan.constraints import (
     FunctionalDependency,
     Inequality,
     Predicate,
+    Product,
     Sum,
     Unique,
     detect,
@@ -18,6 +19,7 @@ from synthgan.constraints.keep import BARREN_TRIES, bind, determined
 from synthgan.errors import ConditionError, DataError, ParameterError
 from synthgan.schema import Schema
 from synthgan.synthesizers.base import BLOCK_ROWS
+from tests.constraints.test_detect import orders
 
 SMALL = {"hidden_dim": 16, "n_blocks": 1, "latent_dim": 4, "noise_dim": 4, "n_steps": 20, "n_gan_steps": 4}
 SMALL |= {"batch_size": 64, "gan_batch_size": 16}
@@ -275,6 +277,51 @@ def test_given_rows_that_cannot_keep_a_predicate_are_given_up_soon(even):
     assert sum(asked) < (BARREN_TRIES + 1) * BLOCK_ROWS + 2000
     even.constraints_ = [Predicate(lambda rows: rows["k"] < 100)]
     assert (even.sample(conditions=part, random_state=0)["k"] < 100).all()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[IndependentSynthesizer(constraints="auto"), TabularGAN(**SMALL)],
+    ids=["floor", "gan"],
+)
+def shop(request):
+    """A model that has found out that cost = price * quantity and due = cost + fee + tip."""
+    model = request.param.set_params(random_state=0).fit(orders())
+    assert [type(rule) for rule in model.constraints_[:3]] == [FunctionalDependency, Product, Sum]
+    return model
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        None,
+        {"quantity": 3},
+        {"cost": (20, 40)},
+        {"cost": 8.8, "quantity": 4},
+        {"article": "article 3", "due": (30, 40)},
+        {"price": (2.5, 3.5), "fee": 1.0},
+    ],
+    ids=str,
+)
+def test_products_and_sums_of_three_are_kept(shop, asked):
+    rows = shop.sample(200, conditions=asked, random_state=0)
+    assert_kept(shop, rows)
+    for name, wanted in (asked or {}).items():
+        assert (rows[name].between(*wanted) if isinstance(wanted, tuple) else rows[name] == wanted).all()
+
+
+def test_gaps_of_products_are_solved(shop):
+    real = orders().head(200)
+    gaps = real.assign(cost=None, fee=None).astype({"cost": float, "fee": float})
+    filled = shop.impute(gaps, random_state=0)
+    assert (filled[["cost", "fee"]] == real[["cost", "fee"]]).all(axis=None)
+
+
+def test_a_saved_model_keeps_its_products(shop, tmp_path):
+    shop.save(tmp_path / "m.synthgan")
+    again = load(tmp_path / "m.synthgan")
+    assert again.constraints_ == shop.constraints_
+    pd.testing.assert_frame_equal(again.sample(60, random_state=1), shop.sample(60, random_state=1))
 
 
 def test_only_combinations_that_occur_are_drawn(real):
