@@ -81,7 +81,7 @@ class PacCritic(nn.Module):
         What the last hidden layer sees of the whole batch.
     spectral_norm : bool
         Whether all layers are `SpectralLinear`: the score is then 1-Lipschitz in the pack, without
-        dropout and projection (whose V, of norm one too, adds up to the length of y).
+        dropout, statistics and projection (whose V, of norm one too, adds up to the length of y).
     """
 
     def __init__(

@@ -163,7 +163,7 @@ def conditioned(layer: nn.Linear, parts: Sequence[Tensor], slots: Tensor) -> Ten
     """Map parts_0 ++ condition ++ parts_1 ++ ..., where ++ puts vectors side by side, (b, i_k) -> (b, o).
 
     Each part is multiplied by its own block of the weight. Side by side, they would be copied, and noise
-    and conditions would get gradients that nobody needs: a third of the products of CTGAN's generator.
+    and conditions would get gradients that nobody needs: a quarter of the products of CTGAN's generator.
 
     Parameters
     ----------
