@@ -217,6 +217,7 @@ def ruled_table(n_rows=400):
     rng = np.random.default_rng(0)
     low = rng.integers(0, 60, n_rows)
     X = pd.DataFrame({"low": low, "high": low + rng.integers(-3, 50, n_rows), "x": rng.normal(size=n_rows)})
+    X["id"] = [f"id-{k:03d}" for k in rng.permutation(n_rows)]
     return X, pd.Series(np.where(np.arange(n_rows) % 8, "no", "yes"), name="bought")
 
 
@@ -235,6 +236,7 @@ def test_every_new_row_keeps_rules_that_real_ones_break(rule, kept_share):
     new = X_res.iloc[400:]
     assert rule.holds(new).all()
     assert (y_res.iloc[400:] == "yes").all()
+    assert X_res["id"].is_unique
     assert sampler.constraints_ == [rule]
     pd.testing.assert_frame_equal(X_res.iloc[:400], X)
     if kept_share:

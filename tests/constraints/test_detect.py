@@ -186,11 +186,29 @@ def test_what_follows_from_two_sums_is_no_third_one():
 def test_factors_of_one_and_zeros_prove_no_product():
     rng = np.random.default_rng(0)
     price = rng.integers(100, 999, 4000)
-    few = np.where(rng.random(4000) < 0.05, rng.integers(2, 5, 4000), 1)
+    few = rng.choice([2, 1, 3], 4000, p=[0.5, 0.45, 0.05])  # 400 rows with 3 would do
     assert Product("total", ["price", "few"], 0) not in detect(
         pd.DataFrame({"price": price, "few": few, "total": price * few})
     )
-    assert not detect(pd.DataFrame({"price": price, "any": few % 2, "total": price * (few % 2)}))
+    flag = few % 2
+    found = detect(pd.DataFrame({"price": price, "flag": flag, "total": price * flag}))
+    assert not any(isinstance(rule, Product) for rule in found)
+
+
+def test_a_sum_of_three_and_a_product_need_enough_rows():
+    """With four columns log(4 / .001) / .02 = 415 rows, with three log(3 / .001) / .02 = 400."""
+    a, b, c = np.random.default_rng(0).integers(2, 10**6, (3, 500))
+    added = pd.DataFrame({"a": a, "b": b, "c": c, "total": a + b + c})
+    multiplied = pd.DataFrame({"a": a, "b": b, "total": a * b})
+    for frame, kind in ((added, Sum), (multiplied, Product)):
+        assert [type(rule) for rule in detect(frame)] == [kind]
+        assert not any(isinstance(rule, kind) for rule in detect(frame.head(390)))
+
+
+def test_twice_a_column_is_no_sum_of_three():
+    a, b = np.random.default_rng(0).integers(2, 10**6, (2, 900))
+    rules = detect(pd.DataFrame({"a": a, "b": b, "total": 2 * a + b}))
+    assert not any(isinstance(rule, Sum) for rule in rules)
 
 
 def test_of_columns_that_determine_each_other_the_category_is_free():

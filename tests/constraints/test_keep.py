@@ -206,6 +206,16 @@ def test_rows_may_be_unique(real):
         few.sample(7, random_state=0)
 
 
+def test_rows_that_are_rarely_unique_are_not_given_up_before_all_tries():
+    """The last of ten rows gets the one value that is left once in ten draws."""
+    real = pd.DataFrame({"level": list("abcdefghij") * 20, "part": ["x", "y"] * 100})
+    model = IndependentSynthesizer(constraints=[Unique(["level"])], random_state=0).fit(real)
+    for seed in range(5):
+        given = model.sample(conditions=real[["part"]].head(10), random_state=seed)
+        assert sorted(given["level"]) == list("abcdefghij")
+        assert sorted(model.sample(10, random_state=seed)["level"]) == list("abcdefghij")
+
+
 def test_a_predicate_of_the_user_is_kept_or_refused(real, tmp_path):
     even = IndependentSynthesizer(constraints=[Predicate(lambda rows: rows["low"] % 7 == 0)]).fit(real)
     assert (even.sample(300, random_state=0)["low"] % 7 == 0).all()
