@@ -19,7 +19,7 @@ from synthgan.constraints import Constraint
 from synthgan.demands import OWNER, STRATEGY_RULE, Demand, check_sizes, counted, target_series
 from synthgan.errors import ConditionError, DataError
 from synthgan.impute import replaced
-from synthgan.params import Choice, Instance, Interval, Rule, check_parameters
+from synthgan.params import Choice, Instance, Interval, Rule, check_parameter, check_parameters
 from synthgan.schema import check_column_names
 from synthgan.seeding import RandomState, draw_seed, stream
 from synthgan.synthesizers.arrays import array_to_frame
@@ -27,6 +27,8 @@ from synthgan.synthesizers.base import BaseSynthesizer
 from synthgan.synthesizers.tabular_gan import TabularGAN
 
 __all__ = ["GANOverSampler", "new_rows"]
+
+_KEPT_SHARE_RULE: Rule = (Interval(float, 0, 1),)
 
 _ROUNDS = 20
 """How often new rows that break a rule together are drawn again."""
@@ -72,7 +74,10 @@ def new_rows(
     ------
     ConditionError
         If rows of the class or range that keep the rules are not found.
+    ParameterError
+        If `kept_share` is out of its range.
     """
+    check_parameter("new_rows", "kept_share", kept_share, _KEPT_SHARE_RULE)
     wanted = [one for one in wanted if one.n_new]
     if not wanted:
         return table.iloc[:0], np.empty(0, dtype=np.intp)
@@ -262,7 +267,7 @@ class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
     _parameter_rules: ClassVar[dict[str, Rule]] = {
         "sampling_strategy": STRATEGY_RULE,
         "generator": (Instance((BaseSynthesizer,), "a synthesizer"), Choice((None,))),
-        "kept_share": (Interval(float, 0, 1),),
+        "kept_share": _KEPT_SHARE_RULE,
     }
 
     def __init__(

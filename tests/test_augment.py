@@ -209,6 +209,11 @@ def test_rows_can_be_made_by_a_model_that_is_fitted_already():
         assert len(starts) == 150
 
 
+def test_a_share_that_is_none_is_refused_with_a_fitted_model_too():
+    with pytest.raises(ParameterError, match="'kept_share' parameter of new_rows must be a float"):
+        new_rows(clone(INDEPENDENT), pd.DataFrame(), "target", [], 7, seed=0)
+
+
 # --- rules -----------------------------------------------------------------------------
 
 

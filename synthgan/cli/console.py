@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -15,6 +16,7 @@ __all__ = [
     "Commands",
     "as_json_option",
     "bars",
+    "hint",
     "kind_option",
     "max_seconds_option",
     "printable",
@@ -47,6 +49,17 @@ class Commands(click.Group):
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     click.echo(f"Warning: {message}", err=True)
+
+
+@contextmanager
+def hint(word: str, usage: str) -> Iterator[None]:
+    """Add to an error that speaks of Python, as `word` shows, how the same is said on the command line."""
+    try:
+        yield
+    except SynthganError as error:
+        if word not in str(error):
+            raise
+        raise click.ClickException(f"{error} On the command line: {usage}.") from error
 
 
 def say(text: str, quiet: bool) -> None:

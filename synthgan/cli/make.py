@@ -6,7 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import click
 from synthgan.cli.console import (
     as_json_option,
     bars,
+    hint,
     kind_option,
     max_seconds_option,
     printable,
@@ -210,7 +211,7 @@ def sample(
         rows = len(frame)
     else:
         conditions = parse_where(where, fitted.codec_) or None
-        with _resumable(output, quiet):
+        with _resumable(output, quiet), hint("(low, high)", "--where 'age=30..40' or 'age=30,35'"):
             fitted.sample_to(
                 output,
                 rows,
@@ -261,11 +262,13 @@ def impute(model: str, data: tuple[str, ...], output: str, seed: int | None, qui
 
     check_destination(output, table=True)
     frame = read_table(list(data))
-    n_gaps = int(frame.isna().to_numpy().sum())
     filled: Any = load(model).impute(frame, random_state=seed)
     write_table(filled, output)
+    n_gaps, n_left = (int(table.isna().to_numpy().sum()) for table in (frame, filled))
+    if n_left:
+        say(f"{n_left:,} gaps stay, in columns of which the model has seen no value.", quiet)
     if output != "-":
-        say(f"Filled {n_gaps:,} gaps in {len(frame):,} rows. Wrote {output}.", quiet)
+        say(f"Filled {n_gaps - n_left:,} gaps in {len(frame):,} rows. Wrote {output}.", quiet)
 
 
 @click.command()
@@ -285,7 +288,7 @@ def impute(model: str, data: tuple[str, ...], output: str, seed: int | None, qui
 )
 @click.option(
     "--kept-share",
-    type=float,
+    type=click.FloatRange(0, 1),
     default=0.7,
     show_default=True,
     help="Share of the cells of a real row of the same class that each new row keeps; 0 draws whole rows.",
@@ -337,13 +340,14 @@ def augment(
         )
     options = {"sampling_strategy": _strategy(strategies, frame[target]), "kept_share": kept_share}
     say(f"Read {len(frame):,} rows. Making more ...", quiet)
-    if fitted is None:
-        model = new_model(
-            "tabular-gan", kinds, seed, max_seconds=max_seconds, n_gan_steps=1, verbose=bars(quiet)
-        )
-        augmented, rules = _augmented(frame, target, seed, generator=model, **options)
-    else:
-        augmented, rules = _augmented_by(fitted, frame, target, seed, **options)
+    with hint("sampling_strategy", "--strategy 'yes=5000', or '30..40=5000' for a range of numbers"):
+        if fitted is None:
+            model = new_model(
+                "tabular-gan", kinds, seed, max_seconds=max_seconds, n_gan_steps=1, verbose=bars(quiet)
+            )
+            augmented, rules = _augmented(frame, target, seed, generator=model, **options)
+        else:
+            augmented, rules = _augmented_by(fitted, frame, target, seed, **options)
     write_table(augmented, output)
     n_new = len(augmented) - len(frame)
     told = rules_kept(rules, "every new row") if n_new else []
@@ -354,10 +358,7 @@ def augment(
 def _strategy(texts: tuple[str, ...], target: Any) -> Any:
     """Read a sampling strategy: a name, a ratio, or numbers of rows of classes or ranges."""
     if len(texts) == 1 and "=" not in texts[0]:
-        try:
-            return float(texts[0])
-        except ValueError:
-            return texts[0]
+        return _named_or_ratio(texts[0])
     labels = {str(label): label for label in target.dropna().unique().tolist()}
     strategy = {}
     for text in texts:
@@ -373,6 +374,21 @@ def _strategy(texts: tuple[str, ...], target: Any) -> Any:
         else:
             strategy[labels.get(name, name)] = int(count)
     return strategy
+
+
+def _named_or_ratio(text: str) -> str | float:
+    """Read a strategy that has a name, or the ratio of the rarer class to the other."""
+    from synthgan.demands import STRATEGIES
+
+    if text in STRATEGIES:
+        return text
+    with suppress(ValueError):
+        if 0 < float(text) <= 1:
+            return float(text)
+    raise click.UsageError(
+        f"--strategy must be {', '.join(map(repr, STRATEGIES))}, a ratio above 0 and up to 1, or tell how "
+        f"many rows, as 'yes=5000' or '30..40=5000'. Got {text!r}."
+    )
 
 
 def _augmented(frame: Any, target: str, seed: int | None, **options: Any) -> tuple[Any, list[Any]]:

@@ -51,10 +51,15 @@ def parse_where(texts: Iterable[str], codec: TableCodec) -> dict[Any, Any]:
         names = [name for name in codec.schema.names if text.startswith(f"{name}=")]
         name = max(names, key=lambda name: len(str(name))) if names else text.partition("=")[0]
         if "=" not in text:
-            raise ConditionError(f"A condition must look like column=value. Got {text!r}.")
+            raise ConditionError(
+                f"A condition must look like column=value or column=low..high. Got {text!r}."
+            )
         column = known_column(name, codec)
         if name in conditions:
-            raise ConditionError(f"Column {name!r} has two conditions. Give several values as {name}=a,b.")
+            raise ConditionError(
+                f"Column {name!r} has two conditions. Give several values as {name}=a,b and a range as "
+                f"{name}=low..high."
+            )
         own, value = codec.codecs_[name], text[len(str(name)) + 1 :]
         if isinstance(own, NumericCodec):
             conditions[name] = _number_or_range(value, is_time=column.kind != "numerical")

@@ -97,6 +97,15 @@ def test_gaps_are_filled_and_counted(model, real):
     assert run("impute", model, "holes.csv", "--seed", "1").stdout == filled.to_csv(index=False)
 
 
+def test_gaps_that_cannot_be_filled_are_told(folder, real):
+    real.assign(note=None).to_parquet("real.parquet", index=False)
+    run("fit", "real.parquet", "-o", "m.synthgan", "--model", "independent")
+    real.assign(note=None, age=[None, *real["age"][1:]]).to_parquet("holes.parquet", index=False)
+    told = run("impute", "m.synthgan", "holes.parquet", "-o", "filled.parquet").stderr
+    assert "300 gaps stay, in columns of which the model has seen no value." in told
+    assert "Filled 1 gaps" in told
+
+
 def test_standard_input_is_read(folder, real):
     run("fit", "-", "-o", "m.synthgan", "--model", "independent", input=real.to_csv(index=False))
     assert load("m.synthgan").n_rows_ == 300

@@ -75,7 +75,7 @@ def test_the_longest_name_counts(codec):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["age"], "must look like column=value. Got 'age'"),
+        (["age"], "must look like column=value or column=low..high. Got 'age'"),
         (["agee=3"], "'agee', which is not a column. Did you mean 'age'?"),
         (["age=3", "age=4"], "'age' has two conditions"),
     ],
