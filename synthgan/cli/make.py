@@ -262,11 +262,15 @@ def impute(model: str, data: tuple[str, ...], output: str, seed: int | None, qui
 
     check_destination(output, table=True)
     frame = read_table(list(data))
-    filled: Any = load(model).impute(frame, random_state=seed)
+    fitted: Any = load(model)
+    filled = fitted.impute(frame, random_state=seed)
     write_table(filled, output)
     n_gaps, n_left = (int(table.isna().to_numpy().sum()) for table in (frame, filled))
     if n_left:
         say(f"{n_left:,} gaps stay, in columns of which the model has seen no value.", quiet)
+    for rule in fitted.constraints_:
+        if n_broken := int((~rule.holds(filled)).sum()):
+            say(printable(f"{n_broken:,} rows break {rule}, as the cells given there ask for."), quiet)
     if output != "-":
         say(f"Filled {n_gaps - n_left:,} gaps in {len(frame):,} rows. Wrote {output}.", quiet)
 

@@ -106,6 +106,19 @@ def test_gaps_that_cannot_be_filled_are_told(folder, real):
     assert "Filled 1 gaps" in told
 
 
+def test_filled_rows_that_break_a_rule_are_told(folder, real):
+    rule = Inequality("age", "height")
+    IndependentSynthesizer(constraints=[rule]).fit(real).save("m.synthgan")
+    holes = real.assign(rich=None, height=[10.0, 20.0, *real["height"][2:]])
+    holes.to_csv("holes.csv", index=False)
+    n_broken = int((~rule.holds(holes)).sum())
+    assert n_broken in (1, 2)
+    told = run("impute", "m.synthgan", "holes.csv", "-o", "filled.csv").stderr
+    assert f"{n_broken} rows break {rule}, as the cells given there ask for." in told
+    real.to_csv("holes.csv", index=False)
+    assert "break" not in run("impute", "m.synthgan", "holes.csv", "-o", "filled.csv").stderr
+
+
 def test_standard_input_is_read(folder, real):
     run("fit", "-", "-o", "m.synthgan", "--model", "independent", input=real.to_csv(index=False))
     assert load("m.synthgan").n_rows_ == 300
