@@ -96,16 +96,13 @@ def detect(frame: pd.DataFrame, schema: Schema | None = None) -> list[Constraint
         if column.kind not in ("constant", "identifier")
     }
     dependencies = _dependencies([_Levels.of(name, series) for name, series in table.items()])
-    free = {name: series for name, series in table.items() if name not in {d.dependent for d in dependencies}}
+    determined = {rule.dependent for rule in dependencies}
+    free = {name: series for name, series in table.items() if name not in determined}
     numbers = _Numbers.of(free)
     sums = _sums(numbers, frame)
-    # A price that an article determines is a factor too.
-    everything = _Numbers.of(table) if dependencies else numbers
-    products = _products(everything, set(free), frame)
-    sums += _sums_of_three(
-        everything, set(free) - {rule.columns[0] for rule in (*sums, *products)}, sums, frame
-    )
-    equations = [*products, *sums]  # solved in this order: a total of a product may be a term of a sum
+    # A price that an article determines is a factor, too, but no total.
+    everything = _Numbers.of(table) if determined else numbers
+    equations = _larger_equations(everything, set(free), sums, frame)
     fixed = _fixed([_Levels.of(name, series) for name, series in free.items()])
     found: list[Constraint] = [*dependencies, *equations, *_orders(numbers, equations), *fixed]
     return [rule.bound(frame) for rule in found]
@@ -271,6 +268,18 @@ def _adds_up(rule: Sum, numbers: _Numbers, columns: list[int], needed: float, fr
         return len(rule.terms) == 1 or rule.bound(frame).offset == 0
     except DataError:
         return False
+
+
+def _larger_equations(
+    numbers: _Numbers, totals: set[Hashable], sums: list[Sum], frame: pd.DataFrame
+) -> list[Equation]:
+    """Put products before the sums, and sums of three after them.
+
+    Equations are solved in this order, and the total of a product may be a term of a sum.
+    """
+    products = _products(numbers, totals, frame)
+    left = totals - {rule.total for rule in products} - {rule.total for rule in sums}
+    return [*products, *sums, *_sums_of_three(numbers, left, sums, frame)]
 
 
 def _sums_of_three(
