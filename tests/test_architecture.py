@@ -62,7 +62,8 @@ BANS = {
 UNSAFE_MODULES = {"pickle", "cloudpickle", "joblib", "dill", "marshal", "shelve"}
 NETWORK_MODULES = {"socket", "ssl", "http", "urllib", "ftplib", "smtplib", "requests", "httpx", "aiohttp"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "torch.load", "torch.save", "numpy.load", "np.load"}
-TORCH_FREE = ["synthgan", "synthgan.schema", "synthgan.io", "synthgan.transforms", "synthgan.evaluation"]
+TORCH_FREE = ["synthgan", "synthgan.schema", "synthgan.io", "synthgan.demands", "synthgan.transforms"]
+TORCH_FREE += ["synthgan.constraints", "synthgan.evaluation"]
 TORCH_FREE += ["synthgan.synthesizers.independent", "synthgan.synthesizers.archive", "synthgan.cli"]
 
 
