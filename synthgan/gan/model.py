@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from synthgan.gan.conditions import canonical_order
+from synthgan.gan.losses import drawn_together
 from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, initialise
+from synthgan.gan.precision import mixed_precision
 from synthgan.gan.run import Run
 from synthgan.gan.sampling import Sampler
 from synthgan.gan.training import (
@@ -46,10 +48,12 @@ class LatentGAN(nn.Module):
 
     offsets: Tensor
     drawing_order: Tensor
+    joins_previous: Tensor
 
-    def __init__(self, layout: Layout, architecture: Architecture) -> None:
+    def __init__(self, layout: Layout, architecture: Architecture, precision: str = "float32") -> None:
         super().__init__()
         a = architecture
+        self.precision = precision
         book = CodeBook(layout)
         self.book = book
         self.decoder = Decoder(book, a.hidden_dim, a.inner_dim, a.n_blocks, a.latent_dim)
@@ -57,6 +61,7 @@ class LatentGAN(nn.Module):
         self.generator = Generator(a.noise_dim, a.hidden_dim, a.generator_dim, 3, a.latent_dim)
         self.critic = Critic(a.latent_dim, a.hidden_dim, a.critic_dim, 3, a.pac_size)
         self.register_buffer("drawing_order", torch.arange(len(layout)))
+        self.register_buffer("joins_previous", torch.zeros(len(layout), dtype=torch.bool))
         self.register_buffer("offsets", torch.zeros(2, layout.width))  # with latent vector, and chain
 
     @property
@@ -64,6 +69,19 @@ class LatentGAN(nn.Module):
         """Order in which the chain draws the columns; see `canonical_order`."""
         order: list[int] = self.drawing_order.tolist()
         return order
+
+    @property
+    def mixed(self) -> torch.autocast:
+        """Context of the matrix products; see `mixed_precision`."""
+        return mixed_precision(self.precision, self.offsets.device)
+
+    @property
+    def groups(self) -> list[list[int]]:
+        """That order in groups of columns which are drawn together; see `drawn_together`."""
+        groups: list[list[int]] = []
+        for j, joins in zip(self.order, self.joins_previous.tolist(), strict=True):
+            groups = [*groups[:-1], [*groups[-1], j]] if joins and groups else [*groups, [j]]
+        return groups
 
     def train_on(
         self,
@@ -88,22 +106,23 @@ class LatentGAN(nn.Module):
         order = canonical_order(frequency, self.book.widths)
         self.drawing_order.copy_(torch.tensor(order))
 
-        train_autoencoder(self.encoder, self.decoder, train, heldout, order, autoencoder, run)
+        train_autoencoder(self.encoder, self.decoder, train, heldout, order, autoencoder, run, self.mixed)
+        self.joins_previous.copy_(drawn_together(self.decoder, heldout, order))
         latents = encode_all(self.encoder, train)
 
         def diversity() -> float:
             return coverage(self._one_pass_frequency(2048, run.seed), frequency, len(order))
 
-        train_gan(self.generator, self.critic, self.decoder, latents, train, gan, diversity, run)
+        train_gan(self.generator, self.critic, self.decoder, latents, train, gan, diversity, run, self.mixed)
         self._match_moments(latents, run.seed)
         self._calibrate(frequency, run.seed)
 
     def sampler(self, n_passes: int | None) -> Sampler:
-        """Prepare sampling in `n_passes`; None means one column a pass."""
-        order = self.order
-        n_passes = len(order) if n_passes is None else n_passes
-        offsets = self.offsets[int(n_passes >= len(order))]
-        return Sampler(self.decoder, self.generator, order, offsets, n_passes)
+        """Prepare sampling in `n_passes`; None means as many as there are groups, without latent vector."""
+        is_chain = n_passes is None or n_passes >= len(self.order)
+        groups = self.groups if n_passes is None else [[j] for j in self.order]
+        offsets = self.offsets[int(is_chain)]
+        return Sampler(self.decoder, self.generator, groups, offsets, n_passes, self.mixed)
 
     @torch.no_grad()
     def _match_moments(self, latents: Tensor, seed: int) -> None:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthgan.gan.layers import SLOPE, through_slope
+from synthgan.gan.precision import widened
 from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout
 
 __all__ = ["CELLS", "CodeBook", "Critic", "Decoder", "Encoder", "Generator", "Rows", "initialise"]
@@ -349,7 +350,7 @@ class Decoder(nn.Module):
 
     def code_logits(self, hidden: Tensor) -> Tensor:
         """Logits over the codes of all columns, (b, h) -> (b, w)."""
-        return F.linear(hidden, self.code_weight(), self.bias)
+        return F.linear(hidden, self.code_weight()) + self.bias  # the sum in float32 in any precision
 
     def blank(self) -> Tensor:
         """Embedded row of which nothing is observed, shape (1, h)."""
@@ -425,7 +426,7 @@ class Generator(nn.Module):
         """Generate latent vectors, shape (b, z)."""
         hidden = self.norm(self.blocks(self.noise(noise) + self.condition(condition)))
         latent: Tensor = self.skip(noise) + self.out(hidden)
-        return latent
+        return widened(latent)
 
 
 class Critic(nn.Module):
@@ -448,7 +449,7 @@ class Critic(nn.Module):
     def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
         """Score packs, shape (b / pac_size,)."""
         score: Tensor = self.out(self._activations(latent, condition)[-1]).squeeze(1)
-        return score
+        return widened(score)
 
     def score_and_gradient(self, latent: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Score packs, and give the gradient of each score with respect to its pack.

@@ -10,6 +10,9 @@ restricted are drawn within their bounds; then all others, given those.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -63,23 +66,32 @@ class Sampler:
     ----------
     decoder : Decoder
     generator : Generator
-    order : list of int
-        Canonical order of the spans.
+    groups : list of list of int
+        The spans in the order in which they are drawn; those of a group in one pass.
     offsets : Tensor of shape (w,)
         Added to the logits of all codes; see `calibrate`.
-    n_passes : int >= 1
-        1: one forward pass, all columns at once from the generator's latent vector. As many as
-        there are columns: a chain without latent vector. Between: groups of columns, each
-        conditioned on the latent vector and on the groups before. Columns with a condition do
-        not count: they come before.
+    n_passes : int >= 1 or None
+        None: a chain of the groups, without latent vector. 1: one forward pass, all columns at once from
+        the generator's latent vector. As many as there are columns: a chain of single columns. Between:
+        so many groups, each conditioned on the latent vector and on those before. Columns with a
+        condition do not count: they come before.
+    mixed : context manager, optional
+        Context of the networks' matrix products, see `mixed_precision`; probabilities are float32 in any.
     """
 
     def __init__(
-        self, decoder: Decoder, generator: Generator, order: list[int], offsets: Tensor, n_passes: int
+        self,
+        decoder: Decoder,
+        generator: Generator,
+        groups: list[list[int]],
+        offsets: Tensor,
+        n_passes: int | None,
+        mixed: AbstractContextManager[Any] = nullcontext(),  # noqa: B008
     ) -> None:
         self.decoder, self.generator = decoder, generator
         self.book = decoder.book
-        self.order, self.n_passes = order, n_passes
+        self.groups, self.n_passes, self.mixed = groups, n_passes, mixed
+        self.order = [j for group in groups for j in group]
         self.noise_dim = generator.noise.in_features
         with torch.no_grad():
             self.tables = decoder.embed.tables()
@@ -119,13 +131,13 @@ class Sampler:
         allowed, rest = {}, self.order
         if given is not None:
             allowed, rest = given.allowed, self._meet(given, drawn, rng)
-        if self.n_passes < len(rest):
+        if self.n_passes is not None and self.n_passes < len(rest):
             self._add_latent(rng, drawn, None if given is None else self._is_known(given, rest))
-        for group in grouped(rest, self.n_passes):
+        for group in self._passes(rest):
             if drawn.context is None:
                 self._refine(drawn)
             rows = drawn.pending(group)
-            hidden = self.decoder.hidden(drawn.embedded[rows])  # (m, h), m contexts
+            hidden = self._hidden(drawn.embedded[rows])  # (m, h), m contexts
             for j in group:
                 if frequency is not None:
                     self._match(j, hidden, drawn, frequency)
@@ -133,6 +145,13 @@ class Sampler:
             if group[-1] != rest[-1]:
                 self._observe(group, drawn)
         return Rows(drawn.codes, drawn.cells), drawn.places
+
+    def _passes(self, rest: list[int]) -> list[list[int]]:
+        """Cut the columns that are left into passes."""
+        if self.n_passes is not None:
+            return grouped(rest, self.n_passes)
+        left = [[j for j in group if j in rest] for group in self.groups]
+        return [group for group in left if group]
 
     def _meet(self, given: Given, drawn: _Drawn, rng: np.random.Generator) -> list[int]:
         """Show what is known, draw what is restricted; returns the columns that are left, in order."""
@@ -171,7 +190,7 @@ class Sampler:
         trial = drawn.repeated(n_tries)
         log_weight = torch.zeros(n_rows * n_tries, device=drawn.codes.device)
         for number, j in enumerate(columns):
-            hidden = self.decoder.hidden(trial.embedded)
+            hidden = self._hidden(trial.embedded)
             log_weight += self._draw_column(j, hidden, trial, numbers[:, number], allowed[j])
             trial.coarse.append(j)
             if j != columns[-1]:
@@ -184,7 +203,7 @@ class Sampler:
         """Order restricted columns by how probable it is that they are met: the factors left are near 1."""
         if len(columns) == 1:
             return columns
-        hidden = self.decoder.hidden(drawn.embedded)
+        hidden = self._hidden(drawn.embedded)
         met = {j: float(self._log_probability(j, hidden, allowed[j]).logsumexp(1).mean()) for j in columns}
         return sorted(columns, key=met.__getitem__)
 
@@ -203,7 +222,8 @@ class Sampler:
         n_tries = 1 if is_known is None else N_CANDIDATES
         noise = rng.standard_normal((n_rows * n_tries, self.noise_dim), dtype=np.float32)
         blank = self.decoder.blank()
-        latent = self.generator(torch.from_numpy(noise).to(blank.device), blank.expand(len(noise), -1))
+        with self.mixed:
+            latent = self.generator(torch.from_numpy(noise).to(blank.device), blank.expand(len(noise), -1))
         if is_known is not None:
             log_weight = self._log_likelihood(blank + self.decoder.latent(latent), drawn, is_known, n_tries)
             chosen = inverse_cdf(log_weight, _uniform(rng, (n_rows,)).to(blank.device))
@@ -220,7 +240,7 @@ class Sampler:
 
     def _log_likelihood(self, embedded: Tensor, drawn: _Drawn, is_known: Tensor, n_tries: int) -> Tensor:
         """Log probability of the known codes of each row given each of its latent vectors, (b, n_tries)."""
-        hidden = self.decoder.hidden(embedded)  # (b * n_tries, h)
+        hidden = self._hidden(embedded)  # (b * n_tries, h)
         total = hidden.new_zeros(len(hidden))
         for j in torch.nonzero(is_known.any(dim=0)).flatten().tolist():
             codes = (drawn.codes[:, j] - self.book.starts[j]).repeat_interleave(n_tries)
@@ -263,6 +283,11 @@ class Sampler:
                 first, last = (part[codes - start, cells] for part in (allowed.first, allowed.last))
                 drawn.places[rows, i] = (first + (last - first) * numbers[:, 2])[mine]
         return log_mass
+
+    def _hidden(self, embedded: Tensor) -> Tensor:
+        """Run the decoder's trunk, (m, h) -> (m, h)."""
+        with self.mixed:
+            return self.decoder.hidden(embedded)
 
     def _log_mass(self, j: int, hidden: Tensor, allowed: Allowed) -> Tensor:
         """Log probability that a code of column j is followed by a cell that is allowed, (m, k)."""
@@ -344,7 +369,9 @@ class Sampler:
         """Extend context numbers by what `group` has drawn, (b,): equal numbers, equal contexts."""
         book = self.book
         key = context
-        for j in group:
+        for number, j in enumerate(group):
+            if number:
+                key = torch.unique(key, return_inverse=True)[1]  # small again: a product of many overflows
             key = key * book.widths[j] + (drawn.codes[:, j] - book.starts[j])
             if j in book.fine:
                 key = key * book.n_cells + self._shown_cells(j, drawn)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from synthgan.gan.games import (
     wasserstein_distance,
     zero_centred_penalty,
 )
-from synthgan.gan.losses import column_nll, hidden_nll
+from synthgan.gan.losses import chain_nll, hidden_nll
 from synthgan.gan.networks import Critic, Decoder, Encoder, Generator, Rows
 from synthgan.gan.run import BestWeights, HasState, MovingAverage, Run, set_rate, warm_linear
 
@@ -30,7 +31,6 @@ __all__ = [
     "AutoencoderPlan",
     "GANPlan",
     "Loss",
-    "chain_nll",
     "encode_all",
     "train_autoencoder",
     "train_gan",
@@ -78,6 +78,7 @@ def train_autoencoder(
     order: list[int],
     plan: AutoencoderPlan,
     run: Run,
+    mixed: AbstractContextManager[Any] = nullcontext(),  # noqa: B008
 ) -> None:
     """Train E and D by cross-entropy on hidden cells; leaves the best averaged weights in them.
 
@@ -130,13 +131,14 @@ def train_autoencoder(
         ignored = (rows.codes == decoder.book.missing) & leaves_out  # (b, g)
         observed = observed.to(device) & ~ignored
 
-        # z = E(row) + noise, withheld from the first b_chain rows
-        latent = encoder(Rows(rows.codes[b_chain:], rows.cells[b_chain:]))  # (b_latent, z)
-        latent = latent + LATENT_NOISE * torch.randn(latent.shape, generator=rng).to(device)
-        embedded = decoder.embed(rows, observed)  # (b, h)
-        embedded = torch.cat([embedded[:b_chain], embedded[b_chain:] + decoder.latent(latent)])
-        costless = observed | ignored
-        nll = hidden_nll(decoder, decoder.hidden(embedded), rows, costless)  # (b, g)
+        with mixed:
+            # z = E(row) + noise, withheld from the first b_chain rows
+            latent = encoder(Rows(rows.codes[b_chain:], rows.cells[b_chain:]))  # (b_latent, z)
+            latent = latent + LATENT_NOISE * torch.randn(latent.shape, generator=rng).to(device)
+            embedded = decoder.embed(rows, observed)  # (b, h)
+            embedded = torch.cat([embedded[:b_chain], embedded[b_chain:] + decoder.latent(latent)])
+            costless = observed | ignored
+            nll = hidden_nll(decoder, decoder.hidden(embedded), rows, costless)  # (b, g)
         row_loss = nll.sum(dim=1) * n_spans / (~costless).sum(dim=1).clamp(min=1)  # (b,)
         loss = row_loss.mean()
         if run.is_lost(loss, nll):
@@ -148,7 +150,7 @@ def train_autoencoder(
         average.update(step)
 
         if run.at_interval:
-            with average.swapped_in():
+            with average.swapped_in(), mixed:
                 heldout_loss = float(chain_nll(decoder, heldout, order).sum())
                 is_patient = best.offer(heldout_loss, networks)
             run.record(
@@ -171,6 +173,7 @@ def train_gan(
     plan: GANPlan,
     measure: Callable[[], float],
     run: Run,
+    mixed: AbstractContextManager[Any] = nullcontext(),  # noqa: B008
 ) -> None:
     """Train G against C on latent vectors; leaves averaged weights in the generator.
 
@@ -207,19 +210,16 @@ def train_gan(
     with torch.no_grad():
         tables, blank = decoder.embed.tables(), decoder.blank()  # the decoder stands still
 
-    def batch() -> tuple[Tensor, Tensor]:
-        """Draw noisy real latent vectors (b, z) and their conditions (b, h)."""
+    def batch() -> tuple[Tensor, Tensor, Tensor]:
+        """Draw noisy real latent vectors (b, z), generate others (b, z), for the same conditions (b, h)."""
         index = torch.randint(n_rows, (b,), generator=rng).to(device)
         real = latents[index] + LATENT_NOISE * torch.randn(b, latent_dim, generator=rng).to(device)
         observed = subset_masks(n_spans, n_conditional, rng).to(device)
         with torch.no_grad():
             some = decoder.embed(rows.take(index[:n_conditional]), observed, tables)
-        return real, torch.cat([some, blank.expand(b - n_conditional, -1)])
-
-    def fake(condition: Tensor) -> Tensor:
-        """Generate latent vectors, (b, z)."""
-        latent: Tensor = generator(torch.randn(b, noise_dim, generator=rng).to(device), condition)
-        return latent
+        condition = torch.cat([some, blank.expand(b - n_conditional, -1)])
+        noise = torch.randn(b, noise_dim, generator=rng).to(device)
+        return real, generator(noise, condition), condition
 
     changing: dict[str, HasState] = {
         "average": average,
@@ -232,24 +232,26 @@ def train_gan(
         set_rate(generator_optimiser, plan.generator_lr * rate)
 
         for turn in range(step * plan.n_critic, (step + 1) * plan.n_critic):
-            real, condition = batch()
-            with torch.no_grad():
-                made = fake(condition)  # no gradient reaches the generator here
-            critic_loss, wasserstein = critic_loss_of(critic, real, made, condition)
-            if turn % plan.penalty_interval == 0:  # lazy: seldom, but as much heavier (Karras et al. 2020)
-                penalty, norm = penalty_of(critic, real, made, condition, rng)
-                critic_loss = critic_loss + weight * penalty
+            with mixed:
+                real, made, condition = batch()
+                fake = made.detach()  # no gradient reaches the generator here
+                critic_loss, wasserstein = critic_loss_of(critic, real, fake, condition)
+                if (
+                    turn % plan.penalty_interval == 0
+                ):  # lazy: seldom, but as much heavier (Karras et al. 2020)
+                    penalty, norm = penalty_of(critic, real, fake, condition, rng)
+                    critic_loss = critic_loss + weight * penalty
             critic_optimiser.zero_grad()
             critic_loss.backward()
             critic_optimiser.step()
 
         critic.requires_grad_(False)  # its weights need no gradient here
-        real, condition = batch()
-        made_score = critic(fake(condition), condition)
-        if plan.loss == "wgan-gp":
-            generator_loss = -made_score.mean()  # -E[C(G(noise))]
-        else:
-            generator_loss = relativistic_loss(made_score, critic(real, condition))
+        with mixed:  # the rows that the critic has just learned from: a fresh batch was no better
+            made_score = critic(made, condition)
+            if is_wgan:
+                generator_loss = -made_score.mean()  # -E[C(G(noise))]
+            else:
+                generator_loss = relativistic_loss(made_score, critic(real, condition))
         critic.requires_grad_(True)
         if run.is_lost(critic_loss + generator_loss):
             continue
@@ -307,20 +309,6 @@ def zero_centred_penalties(
     real_gradient, fake_gradient = gradient.chunk(2)
     penalty = (zero_centred_penalty(real_gradient) + zero_centred_penalty(fake_gradient)) / 2
     return penalty, real_gradient.detach().norm(dim=1).mean()
-
-
-@torch.no_grad()
-def chain_nll(decoder: Decoder, rows: Rows, order: list[int]) -> Tensor:
-    """Mean negative log-likelihood of each column given those before it in `order`, (g,), in nats."""
-    n_rows, n_spans = rows.codes.shape
-    nll = torch.zeros(n_spans)
-    observed = torch.zeros(n_rows, n_spans, dtype=torch.bool, device=rows.codes.device)
-    tables, weight = decoder.embed.tables(), decoder.code_weight()
-    for j in order:
-        hidden = decoder.hidden(decoder.embed(rows, observed, tables))
-        nll[j] = column_nll(decoder, hidden, rows, j, weight).mean()
-        observed[:, j] = True
-    return nll
 
 
 @torch.no_grad()

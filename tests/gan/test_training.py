@@ -8,12 +8,12 @@ import torch
 
 from synthgan.errors import TrainingDivergedError
 from synthgan.gan.games import wasserstein_distance
+from synthgan.gan.losses import chain_nll
 from synthgan.gan.networks import Rows
 from synthgan.gan.run import Run
 from synthgan.gan.training import (
     AutoencoderPlan,
     GANPlan,
-    chain_nll,
     encode_all,
     relativistic_critic_loss,
     train_autoencoder,
@@ -183,17 +183,6 @@ def test_all_latent_vectors_are_those_of_the_encoder(shape):
     with torch.no_grad():
         torch.testing.assert_close(latents, made.encoder.eval()(rows), rtol=1e-4, atol=1e-5)
     assert not latents.requires_grad
-
-
-def test_the_chains_loss_is_the_entropy_of_a_decoder_that_knows_the_marginals():
-    made = networks(atoms(2, 3), shaken=False)
-    with torch.no_grad():
-        made.decoder.weight.zero_()
-        made.decoder.bias.copy_(torch.tensor([0.25, 0.75, 0.5, 0.25, 0.25]).log())
-    codes = torch.tensor([[0, 2], [1, 3], [1, 2], [1, 4]])
-    nll = chain_nll(made.decoder, Rows(codes, torch.zeros(4, 0, dtype=torch.int64)), [1, 0])
-    expected = [-(math.log(0.25) + 3 * math.log(0.75)) / 4, (2 * math.log(2) + 2 * math.log(4)) / 4]
-    torch.testing.assert_close(nll, torch.tensor(expected))
 
 
 # The GAN
