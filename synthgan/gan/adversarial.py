@@ -7,7 +7,9 @@ players and their game are made of stands in `synthgan.gan.players` and `synthga
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from synthgan.gan.games import GAMES, PENALTIES, clip_weights, moment_distance, 
 from synthgan.gan.growing import coarsen, growth
 from synthgan.gan.model import coverage
 from synthgan.gan.players import make_critic, make_generator
+from synthgan.gan.precision import widened
 from synthgan.gan.run import Run, set_rate
 from synthgan.gan.vectors import ConditionVectors, RowVectors, TrainingBySampling, VectorRows, gumbel_noise
 from synthgan.layout import EncodedConditions, EncodedTable, Layout
@@ -176,7 +179,13 @@ class ConditionalGAN(nn.Module):
         return coverage(torch.from_numpy(share), self.frequency.cpu(), len(self.layout))
 
 
-def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: AdversarialPlan, run: Run) -> None:
+def train_adversarial(
+    model: ConditionalGAN,
+    rows: VectorRows,
+    plan: AdversarialPlan,
+    run: Run,
+    mixed: AbstractContextManager[Any] = nullcontext(),  # noqa: B008
+) -> None:
     """Train generator against critic: Xu et al. (2019), Algorithm 1, whose lines are named.
 
     Parameters
@@ -190,6 +199,8 @@ def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: Adversarial
         Gets ``critic_loss``, ``generator_loss``, ``condition_loss`` (nats), ``wasserstein`` (E[C(real)] -
         E[C(fake)]), ``gradient_norm`` (mean norm of the critic's gradient where the penalty is taken, or
         between real and fake rows) and ``diversity``.
+    mixed : context manager, optional
+        Context of the matrix products, see `mixed_precision`.
     """
     model.start(rows, run.rng)
     generator, critic, vectors, conditions = model.generator, model.critic, model.vectors, model.conditions
@@ -207,7 +218,7 @@ def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: Adversarial
 
     def generate(slots: Tensor) -> tuple[Tensor, Tensor]:
         """Make rows, (b, f + w), and the logits of their codes, (b, w)."""
-        raw = generator(torch.randn(b, model.players.noise_dim, generator=rng).to(device), slots)
+        raw = widened(generator(torch.randn(b, model.players.noise_dim, generator=rng).to(device), slots))
         noise = gumbel_noise(b, vectors.width - n_fine, rng).to(device)
         return vectors.activate(raw, noise), raw[:, n_fine:]
 
@@ -220,16 +231,17 @@ def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: Adversarial
         for _ in range(plan.n_critic):
             slots, index = by_sampling.draw(b, rng)  # line 1
             real = view(vectors(rows.take(index)))  # lines 2 and 5
-            with torch.no_grad():  # no gradient reaches the generator here
+            with torch.no_grad(), mixed:  # no gradient reaches the generator here
                 fake = view(generate(slots)[0])  # lines 3 and 4
-            score = critic.given(slots, rng)  # of packs: line 6
-            real_score, fake_score = score(real), score(fake)
-            critic_loss = game.critic(real_score, fake_score)  # line 7
-            wasserstein = wasserstein_distance(real_score, fake_score).detach()
-            if plan.penalty is not None or run.at_interval:
-                penalty, norm = penalty_of(score, real, fake, rng)  # lines 8 to 10
-            if plan.penalty is not None:
-                critic_loss = critic_loss + plan.gradient_penalty * penalty
+            with mixed:
+                score = critic.given(slots, rng)  # of packs: line 6
+                real_score, fake_score = score(real), score(fake)
+                critic_loss = game.critic(real_score, fake_score)  # line 7
+                wasserstein = wasserstein_distance(real_score, fake_score).detach()
+                if plan.penalty is not None or run.at_interval:
+                    penalty, norm = penalty_of(score, real, fake, rng)  # lines 8 to 10
+                if plan.penalty is not None:
+                    critic_loss = critic_loss + plan.gradient_penalty * penalty
             critic_optimiser.zero_grad()
             critic_loss.backward()
             critic_optimiser.step()  # line 11
@@ -238,16 +250,17 @@ def train_adversarial(model: ConditionalGAN, rows: VectorRows, plan: Adversarial
 
         critic.requires_grad_(False)  # its weights need no gradient here
         slots, index = by_sampling.draw(b, rng)  # line 12: again
-        fake, logits = generate(slots)
-        score = critic.given(slots, rng)
-        fake_score = real_score = score(view(fake))
-        condition_loss = conditions.loss(logits, slots)
-        loss = plan.condition_weight * condition_loss
-        if needs_real:
-            real = vectors(rows.take(index))
-            real_score = score(view(real))
-            if plan.moment_weight:
-                loss = loss + plan.moment_weight * moment_distance(real, fake)
+        with mixed:
+            fake, logits = generate(slots)
+            score = critic.given(slots, rng)
+            fake_score = real_score = score(view(fake))
+            condition_loss = conditions.loss(logits, slots)
+            loss = plan.condition_weight * condition_loss
+            if needs_real:
+                real = vectors(rows.take(index))
+                real_score = score(view(real))
+                if plan.moment_weight:
+                    loss = loss + plan.moment_weight * moment_distance(real, fake)
         generator_loss = game.generator(fake_score, real_score)
         loss = loss + generator_loss  # line 13
         critic.requires_grad_(True)

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from synthgan.gan.layers import SLOPE, FilmNorm, ModulatedLinear, conditioned
+from synthgan.gan.precision import widened
 
 __all__ = ["ConvolutionalGenerator", "ResidualGenerator", "StyleGenerator"]
 
@@ -170,7 +171,7 @@ class StyleGenerator(nn.Module):
         style = F.leaky_relu(conditioned(cast(nn.Linear, first), [noise / length], slots), SLOPE)
         for layer in others:
             style = F.leaky_relu(layer(style), SLOPE)
-        return style
+        return widened(style)
 
     def _remember(self, style: Tensor) -> None:
         """Take a batch of styles into their mean: that of all batches at first, then of the last 200."""

@@ -177,9 +177,9 @@ def conditioned(layer: nn.Linear, parts: Sequence[Tensor], slots: Tensor) -> Ten
     first, of_condition, *others = layer.weight.split([sizes[0], condition_dim, *sizes[1:]], dim=1)
     mapped = F.linear(parts[0], first, layer.bias)
     if condition_dim:
-        mapped += columns(of_condition, slots)
+        mapped = mapped + columns(of_condition, slots)
     for part, block in zip(parts[1:], others, strict=True):
-        mapped.addmm_(part, block.T)
+        mapped = torch.addmm(mapped, part, block.T)
     return mapped
 
 

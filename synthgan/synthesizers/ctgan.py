@@ -16,6 +16,7 @@ from synthgan.gan.critics import STATISTICS
 from synthgan.gan.games import GAMES, PENALTIES, check_game, check_packs
 from synthgan.gan.generators import StyleGenerator
 from synthgan.gan.players import CONDITIONINGS, GENERATORS
+from synthgan.gan.precision import PRECISIONS, mixed_precision
 from synthgan.gan.run import Run
 from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.params import Choice, Instance, Interval, Rule
@@ -113,6 +114,9 @@ class CTGAN(NeuralSynthesizer):
         Stop training after so long. With a budget, equal seeds no longer give equal models.
     device : str, default "auto"
         "cpu", "cuda" or another torch device; "auto" takes a GPU if there is one.
+    precision : "auto", "float32" or "bfloat16", default "auto"
+        Of the factors of matrix products in training. "auto" takes bfloat16 on a CPU that has an instruction
+        for it (AVX512_BF16, AMX) and float32 elsewhere.
     verbose : bool, default False
         Show a progress bar on stderr.
     random_state : int, numpy generator or None
@@ -200,6 +204,7 @@ class CTGAN(NeuralSynthesizer):
         weight_decay: float = 1e-6,
         max_seconds: float | None = None,
         device: str = "auto",
+        precision: str = "auto",
         verbose: bool = False,
         random_state: RandomState = None,
     ) -> None:
@@ -236,6 +241,7 @@ class CTGAN(NeuralSynthesizer):
         self.weight_decay = weight_decay
         self.max_seconds = max_seconds
         self.device = device
+        self.precision = precision
         self.verbose = verbose
         self.random_state = random_state
 
@@ -273,6 +279,7 @@ class CTGAN(NeuralSynthesizer):
         "weight_decay": (Interval(float, 0),),
         "max_seconds": (Interval(float, 0, open_low=True), Choice((None,))),
         "device": (Instance((str,), "'auto', 'cpu' or a torch device such as 'cuda'"),),
+        "precision": (Choice(PRECISIONS),),
         "verbose": (Choice((True, False)),),
     }
 
@@ -313,7 +320,8 @@ class CTGAN(NeuralSynthesizer):
     def _train(self, network: ConditionalGAN, encoded: EncodedTable, run: Run) -> None:
         plan = self._plan(len(encoded))
         if len(network.layout):
-            train_adversarial(network, network.vectors.rows(encoded), plan, run)
+            mixed = mixed_precision(self.precision, network.frequency.device)
+            train_adversarial(network, network.vectors.rows(encoded), plan, run, mixed)
 
     def _draw(self, rows: int | range, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
         generator = self.model_.generator

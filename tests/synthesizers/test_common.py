@@ -34,6 +34,7 @@ SMALL = {  # a network that learns next to nothing, in no time
     "batch_size": 32,
     "gan_batch_size": 16,
     "device": "cpu",
+    "precision": "float32",
 }
 SMALL_DIFFUSION = {
     "hidden_dim": 16,
@@ -92,6 +93,7 @@ CHANGES = {  # for each estimator and parameter another value, which must change
         "pac_size": 2,
         "conditional_share": 0.9,
         "n_passes": 1,
+        "precision": "bfloat16",
         "random_state": 1,
     },
     "TabularDiffusion": {

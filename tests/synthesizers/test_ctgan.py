@@ -19,6 +19,7 @@ SMALL = {  # networks that learn next to nothing, in no time
     "batch_size": 40,
     "pac_size": 2,
     "device": "cpu",
+    "precision": "float32",  # the same rows on every machine
     "random_state": 0,
 }
 CHANGES = {  # for each parameter other values, which must change the rows
@@ -48,6 +49,7 @@ CHANGES = {  # for each parameter other values, which must change the rows
     "generator_lr": 1e-3,
     "critic_lr": 1e-2,
     "weight_decay": 10.0,
+    "precision": "bfloat16",
     "random_state": 1,
 }
 TOGETHER = {  # and those that need others

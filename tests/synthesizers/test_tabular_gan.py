@@ -21,6 +21,7 @@ SMALL = {  # a network that learns next to nothing, in no time
     "batch_size": 32,
     "gan_batch_size": 16,
     "device": "cpu",
+    "precision": "float32",  # the same model on every machine
     "random_state": 0,
 }
 
