@@ -6,17 +6,13 @@ in `synthgan.gan.games`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from synthgan.gan.networks import Decoder, Rows
 
-__all__ = ["chain_nll", "column_nll", "drawn_together", "hidden_nll"]
-
-_FREE_NATS = 0.002  # a row: what drawing a column without those beside it may cost
+__all__ = ["chain_nll", "column_nll", "hidden_nll"]
 
 
 def hidden_nll(decoder: Decoder, hidden: Tensor, rows: Rows, observed: Tensor) -> Tensor:
@@ -71,40 +67,12 @@ def column_nll(decoder: Decoder, hidden: Tensor, rows: Rows, j: int, weight: Ten
 @torch.no_grad()
 def chain_nll(decoder: Decoder, rows: Rows, order: list[int]) -> Tensor:
     """Mean negative log-likelihood of each column given those before it in `order`, (g,), in nats."""
-    nll = torch.zeros(len(order))
-    given_prefix = _given(decoder, rows)
-    for k, j in enumerate(order):
-        nll[j] = given_prefix(j, order[:k]).mean()
-    return nll
-
-
-@torch.no_grad()
-def drawn_together(decoder: Decoder, rows: Rows, order: list[int]) -> Tensor:
-    """Say which columns of `order` may be drawn together with the one before, bool of shape (g,).
-
-    A column joins the group before it if it is as probable without that group as with it: if
-
-        mean(d) + std(d) / sqrt(n) <= 0.002 nats,   d = log p(x | before, group) - log p(x | before)
-
-    over n held-out rows. Each group is one pass of the decoder instead of one for each of its columns.
-    """
-    nll = _given(decoder, rows)
-    joins, group = torch.zeros(len(order), dtype=torch.bool), order[:1]
-    for k, j in enumerate(order[1:], 1):
-        without, with_group = order[: k - len(group)], order[:k]
-        cost = nll(j, without) - nll(j, with_group)
-        joins[k] = len(rows) > 1 and bool(cost.mean() + cost.std() / len(rows) ** 0.5 <= _FREE_NATS)
-        group = [*group, j] if joins[k] else [j]
-    return joins
-
-
-def _given(decoder: Decoder, rows: Rows) -> Callable[[int, list[int]], Tensor]:
-    """Make the function (column, columns shown) -> negative log-likelihood of each row's cell, (b,)."""
+    n_rows, n_spans = rows.codes.shape
+    nll = torch.zeros(n_spans)
+    observed = torch.zeros(n_rows, n_spans, dtype=torch.bool, device=rows.codes.device)
     tables, weight = decoder.embed.tables(), decoder.code_weight()
-
-    def nll(j: int, shown: list[int]) -> Tensor:
-        observed = torch.zeros_like(rows.codes, dtype=torch.bool)
-        observed[:, shown] = True
-        return column_nll(decoder, decoder.hidden(decoder.embed(rows, observed, tables)), rows, j, weight)
-
+    for j in order:
+        hidden = decoder.hidden(decoder.embed(rows, observed, tables))
+        nll[j] = column_nll(decoder, hidden, rows, j, weight).mean()
+        observed[:, j] = True
     return nll

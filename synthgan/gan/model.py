@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from synthgan.gan.conditions import canonical_order
-from synthgan.gan.losses import drawn_together
 from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, initialise
 from synthgan.gan.precision import mixed_precision
 from synthgan.gan.run import Run
@@ -48,7 +47,6 @@ class LatentGAN(nn.Module):
 
     offsets: Tensor
     drawing_order: Tensor
-    joins_previous: Tensor
 
     def __init__(self, layout: Layout, architecture: Architecture, precision: str = "float32") -> None:
         super().__init__()
@@ -61,7 +59,6 @@ class LatentGAN(nn.Module):
         self.generator = Generator(a.noise_dim, a.hidden_dim, a.generator_dim, 3, a.latent_dim)
         self.critic = Critic(a.latent_dim, a.hidden_dim, a.critic_dim, 3, a.pac_size)
         self.register_buffer("drawing_order", torch.arange(len(layout)))
-        self.register_buffer("joins_previous", torch.zeros(len(layout), dtype=torch.bool))
         self.register_buffer("offsets", torch.zeros(2, layout.width))  # with latent vector, and chain
 
     @property
@@ -74,14 +71,6 @@ class LatentGAN(nn.Module):
     def mixed(self) -> torch.autocast:
         """Context of the matrix products; see `mixed_precision`."""
         return mixed_precision(self.precision, self.offsets.device)
-
-    @property
-    def groups(self) -> list[list[int]]:
-        """That order in groups of columns which are drawn together; see `drawn_together`."""
-        groups: list[list[int]] = []
-        for j, joins in zip(self.order, self.joins_previous.tolist(), strict=True):
-            groups = [*groups[:-1], [*groups[-1], j]] if joins and groups else [*groups, [j]]
-        return groups
 
     def train_on(
         self,
@@ -107,7 +96,6 @@ class LatentGAN(nn.Module):
         self.drawing_order.copy_(torch.tensor(order))
 
         train_autoencoder(self.encoder, self.decoder, train, heldout, order, autoencoder, run, self.mixed)
-        self.joins_previous.copy_(drawn_together(self.decoder, heldout, order))
         latents = encode_all(self.encoder, train)
 
         def diversity() -> float:
@@ -118,11 +106,11 @@ class LatentGAN(nn.Module):
         self._calibrate(frequency, run.seed)
 
     def sampler(self, n_passes: int | None) -> Sampler:
-        """Prepare sampling in `n_passes`; None means as many as there are groups, without latent vector."""
-        is_chain = n_passes is None or n_passes >= len(self.order)
-        groups = self.groups if n_passes is None else [[j] for j in self.order]
-        offsets = self.offsets[int(is_chain)]
-        return Sampler(self.decoder, self.generator, groups, offsets, n_passes, self.mixed)
+        """Prepare sampling in `n_passes`; None means one column a pass."""
+        order = self.order
+        n_passes = len(order) if n_passes is None else n_passes
+        offsets = self.offsets[int(n_passes >= len(order))]
+        return Sampler(self.decoder, self.generator, order, offsets, n_passes, self.mixed)
 
     @torch.no_grad()
     def _match_moments(self, latents: Tensor, seed: int) -> None:

@@ -66,15 +66,15 @@ class Sampler:
     ----------
     decoder : Decoder
     generator : Generator
-    groups : list of list of int
-        The spans in the order in which they are drawn; those of a group in one pass.
+    order : list of int
+        Canonical order of the spans.
     offsets : Tensor of shape (w,)
         Added to the logits of all codes; see `calibrate`.
-    n_passes : int >= 1 or None
-        None: a chain of the groups, without latent vector. 1: one forward pass, all columns at once from
-        the generator's latent vector. As many as there are columns: a chain of single columns. Between:
-        so many groups, each conditioned on the latent vector and on those before. Columns with a
-        condition do not count: they come before.
+    n_passes : int >= 1
+        1: one forward pass, all columns at once from the generator's latent vector. As many as
+        there are columns: a chain without latent vector. Between: groups of columns, each
+        conditioned on the latent vector and on the groups before. Columns with a condition do
+        not count: they come before.
     mixed : context manager, optional
         Context of the networks' matrix products, see `mixed_precision`; probabilities are float32 in any.
     """
@@ -83,15 +83,14 @@ class Sampler:
         self,
         decoder: Decoder,
         generator: Generator,
-        groups: list[list[int]],
+        order: list[int],
         offsets: Tensor,
-        n_passes: int | None,
+        n_passes: int,
         mixed: AbstractContextManager[Any] = nullcontext(),  # noqa: B008
     ) -> None:
         self.decoder, self.generator = decoder, generator
         self.book = decoder.book
-        self.groups, self.n_passes, self.mixed = groups, n_passes, mixed
-        self.order = [j for group in groups for j in group]
+        self.order, self.n_passes, self.mixed = order, n_passes, mixed
         self.noise_dim = generator.noise.in_features
         with torch.no_grad():
             self.tables = decoder.embed.tables()
@@ -131,9 +130,9 @@ class Sampler:
         allowed, rest = {}, self.order
         if given is not None:
             allowed, rest = given.allowed, self._meet(given, drawn, rng)
-        if self.n_passes is not None and self.n_passes < len(rest):
+        if self.n_passes < len(rest):
             self._add_latent(rng, drawn, None if given is None else self._is_known(given, rest))
-        for group in self._passes(rest):
+        for group in grouped(rest, self.n_passes):
             if drawn.context is None:
                 self._refine(drawn)
             rows = drawn.pending(group)
@@ -145,13 +144,6 @@ class Sampler:
             if group[-1] != rest[-1]:
                 self._observe(group, drawn)
         return Rows(drawn.codes, drawn.cells), drawn.places
-
-    def _passes(self, rest: list[int]) -> list[list[int]]:
-        """Cut the columns that are left into passes."""
-        if self.n_passes is not None:
-            return grouped(rest, self.n_passes)
-        left = [[j for j in group if j in rest] for group in self.groups]
-        return [group for group in left if group]
 
     def _meet(self, given: Given, drawn: _Drawn, rng: np.random.Generator) -> list[int]:
         """Show what is known, draw what is restricted; returns the columns that are left, in order."""
@@ -369,9 +361,7 @@ class Sampler:
         """Extend context numbers by what `group` has drawn, (b,): equal numbers, equal contexts."""
         book = self.book
         key = context
-        for number, j in enumerate(group):
-            if number:
-                key = torch.unique(key, return_inverse=True)[1]  # small again: a product of many overflows
+        for j in group:
             key = key * book.widths[j] + (drawn.codes[:, j] - book.starts[j])
             if j in book.fine:
                 key = key * book.n_cells + self._shown_cells(j, drawn)

@@ -101,7 +101,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     conditional_share : float in [0, 1], default 0.25
         Share of the GAN's rows that are trained with some cells observed.
     n_passes : int >= 1, optional
-        Decoder passes of `sample`, see there; None means as many as the table's columns need.
+        Decoder passes of `sample`, see there; None means one for each column.
     max_seconds : float > 0, optional
         Budget for `fit`: 55 % for the autoencoder, 35 % for the GAN, the rest for what comes before
         and after. Learning-rate schedules are fitted to it; tables that take long to encode may
@@ -276,10 +276,9 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
             The same int gives the same rows, and the first k rows of ``sample(n)`` equal
             ``sample(k)``.
         n_passes : int >= 1, optional
-            Passes of the decoder, instead of the constructor's. None in both: one column after the
-            other, each given all before, without the generator; neighbours that held-out rows
-            showed to be independent share a pass. As many as columns, or more: one column a pass. 1: all
-            columns at once from one forward pass of the generator. Between: groups of columns, given the
+            Passes of the decoder, instead of the constructor's. 1: all columns at once from one
+            forward pass of the generator. As many as columns, or more: one column a pass, each
+            given all before, without the generator. Between: groups of columns, given the
             generator's latent vector and the groups before. Columns with conditions come before
             and do not count.
 

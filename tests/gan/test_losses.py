@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthgan.gan.losses import chain_nll, column_nll, drawn_together, hidden_nll
+from synthgan.gan.losses import chain_nll, column_nll, hidden_nll
 from synthgan.gan.networks import Rows
 from synthgan.layout import CONTINUOUS, Layout
 from tests.gan.tables import MIXED, atoms, networks, ramps_of, random_table, seeded, span
@@ -94,36 +94,3 @@ def test_the_chains_loss_is_the_entropy_of_a_decoder_that_knows_the_marginals():
     nll = chain_nll(made.decoder, Rows(codes, torch.zeros(4, 0, dtype=torch.int64)), [1, 0])
     expected = [-(math.log(0.25) + 3 * math.log(0.75)) / 4, (2 * math.log(2) + 2 * math.log(4)) / 4]
     torch.testing.assert_close(nll, torch.tensor(expected))
-
-
-def test_columns_that_the_decoder_finds_independent_are_drawn_together():
-    made = networks(atoms(2, 3, 2), shaken=False)
-    with torch.no_grad():
-        made.decoder.weight.zero_()
-    rows = made.book.rows(random_table(atoms(2, 3, 2), 50))
-    assert drawn_together(made.decoder, rows, [2, 0, 1]).tolist() == [False, True, True]
-
-
-def test_a_column_that_depends_on_the_one_before_is_drawn_after_it():
-    made, rows = networks(atoms(2, 2, 2), shaken=False), codes_of_two_equal_columns()
-    learn_prefixes(made, rows, order=[2, 0, 1])
-    assert drawn_together(made.decoder, rows, [2, 0, 1]).tolist() == [False, True, False]
-    assert not drawn_together(made.decoder, rows.take(torch.arange(1)), [2, 0, 1]).any()
-
-
-def codes_of_two_equal_columns():
-    """Columns 0 and 1 are equal, column 2 is a coin of its own."""
-    first, coin = torch.arange(400) % 2, torch.arange(400) // 2 % 2
-    codes = torch.stack([first, first + 2, coin + 4], dim=1)
-    return Rows(codes, torch.zeros(400, 0, dtype=torch.int64))
-
-
-def learn_prefixes(made, rows, order):
-    optimiser = torch.optim.Adam(made.decoder.parameters(), 0.02)
-    for step in range(120):
-        observed = torch.zeros(len(rows), 3, dtype=torch.bool)
-        observed[:, order[: step % 3]] = True
-        hidden = made.decoder.hidden(made.decoder.embed(rows, observed))
-        optimiser.zero_grad()
-        hidden_nll(made.decoder, hidden, rows, observed).mean().backward()
-        optimiser.step()

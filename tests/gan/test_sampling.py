@@ -18,11 +18,7 @@ UNIFORM = st.floats(0, 1 - 2**-24, width=32)
 
 def sampler_of(made, layout, n_passes, seed=0):
     offsets = 0.5 * torch.randn(layout.width, generator=seeded(seed))
-    return Sampler(made.decoder, made.generator, one_by_one(order_of(layout)), offsets, n_passes)
-
-
-def one_by_one(order):
-    return [[j] for j in order]
+    return Sampler(made.decoder, made.generator, order_of(layout), offsets, n_passes)
 
 
 # One draw
@@ -98,36 +94,13 @@ def test_sharing_and_increments_change_no_row(n_passes, n_rows):
     made = networks(MIXED, seed=n_rows)
     sampler = sampler_of(made, MIXED, n_passes)
     rows, _ = sampler.draw(n_rows, np.random.default_rng(3))
-    passes = grouped(order_of(MIXED), n_passes)
-    plain = drawn_plainly(made, sampler, passes, n_rows, np.random.default_rng(3), n_passes < len(MIXED))
+    plain = drawn_plainly(made, sampler_of(made, MIXED, n_passes), n_passes, n_rows, np.random.default_rng(3))
     assert torch.equal(rows.codes, plain.codes)
     assert torch.equal(rows.cells, plain.cells)
-
-
-@pytest.mark.parametrize("n_rows", [40, 3000])
-def test_a_chain_of_groups_is_drawn_group_by_group_without_a_latent_vector(n_rows):
-    made = networks(MIXED, seed=n_rows)
-    first, *others, last = order_of(MIXED)
-    groups = [[first], others, [last]]
-    sampler = Sampler(made.decoder, made.generator, groups, torch.zeros(MIXED.width), None)
-    rows, _ = sampler.draw(n_rows, np.random.default_rng(3))
-    plain = drawn_plainly(made, sampler, groups, n_rows, np.random.default_rng(3), has_latent=False)
-    assert torch.equal(rows.codes, plain.codes)
-    assert torch.equal(rows.cells, plain.cells)
-
-
-def test_rows_that_differ_in_any_of_many_columns_share_nothing():
-    made = networks(atoms(*[2**8] * 9), seed=1)  # 2 ** 72 combinations
-    sampler = sampler_of(made, atoms(*[2**8] * 9), 9)
-    drawn = _Drawn(made.decoder.blank().detach(), torch.zeros(4, 0), 9)
-    drawn.codes = made.book.starts.repeat(4, 1)
-    drawn.codes[:2, 0] += 1  # far from the column that comes last
-    key = sampler._extended(drawn.context, list(range(9)), drawn)
-    assert key[0] == key[1] != key[2] == key[3]
 
 
 @torch.no_grad()
-def drawn_plainly(made, sampler, passes, n_rows, rng, has_latent):
+def drawn_plainly(made, sampler, n_passes, n_rows, rng):
     book, decoder = made.book, made.decoder
     numbers = torch.from_numpy(rng.random((n_rows, len(MIXED), 3), dtype=np.float32))
     rows = Rows(
@@ -135,10 +108,10 @@ def drawn_plainly(made, sampler, passes, n_rows, rng, has_latent):
     )
     observed = torch.zeros(n_rows, len(MIXED), dtype=torch.bool)
     added, bias = 0, sampler.bias - decoder.bias
-    if has_latent:
+    if n_passes < len(MIXED):
         noise = torch.from_numpy(rng.standard_normal((n_rows, NOISE), dtype=np.float32))
         added = decoder.latent(made.generator(noise, decoder.embed(rows, observed)))
-    for group in passes:
+    for group in grouped(order_of(MIXED), n_passes):
         hidden = decoder.hidden(decoder.embed(rows, observed) + added)
         logits = (decoder.code_logits(hidden) + bias).split(book.widths, dim=1)
         for j in group:
@@ -188,8 +161,7 @@ def test_a_decoder_that_knows_the_marginals_only_draws_them():
         decoder.weight.zero_()
         decoder.ordinal.zero_()
     n = 20_000
-    groups = one_by_one(order_of(MIXED))
-    sampler = Sampler(decoder, made.generator, groups, torch.zeros(MIXED.width), len(MIXED))
+    sampler = Sampler(decoder, made.generator, order_of(MIXED), torch.zeros(MIXED.width), len(MIXED))
     rows, _ = sampler.draw(n, np.random.default_rng(0))
     codes = rows.codes - book.starts
     for j, width in enumerate(book.widths):
@@ -212,9 +184,9 @@ def test_offsets_move_the_draws(n_passes):
     layout = atoms(2, 3, 2)
     made = networks(layout)
     offsets = torch.tensor([0.0, -torch.inf, 0, 0, -torch.inf, 0, 0])
-    groups = one_by_one(order_of(layout))
+    order = order_of(layout)
     for added, drawn in ((torch.zeros(7), True), (offsets, False)):
-        sampler = Sampler(made.decoder, made.generator, groups, added, n_passes)
+        sampler = Sampler(made.decoder, made.generator, order, added, n_passes)
         codes = sampler.draw(400, np.random.default_rng(0))[0].codes
         assert torch.isin(torch.tensor([1, 4]), codes).tolist() == [drawn] * 2
 
@@ -222,18 +194,18 @@ def test_offsets_move_the_draws(n_passes):
 @pytest.mark.parametrize("n_passes", [1, 2, len(MIXED)])
 def test_calibrated_offsets_give_codes_their_frequencies(n_passes):
     made = networks(MIXED)
-    groups = one_by_one(order_of(MIXED))
+    order = order_of(MIXED)
     frequency = torch.cat(
         [torch.arange(1.0, k + 1) / torch.arange(1.0, k + 1).sum() for k in made.book.widths]
     )
 
     def distance(offsets):
-        sampler = Sampler(made.decoder, made.generator, groups, offsets, n_passes)
+        sampler = Sampler(made.decoder, made.generator, order, offsets, n_passes)
         codes = sampler.draw(6000, np.random.default_rng(1))[0].codes
         return (codes.flatten().bincount(minlength=MIXED.width) / 6000 - frequency).abs().max()
 
     blank = torch.zeros(MIXED.width)
-    sampler = Sampler(made.decoder, made.generator, groups, blank, n_passes)
+    sampler = Sampler(made.decoder, made.generator, order, blank, n_passes)
     offsets = sampler.calibrate(frequency, 6000, np.random.default_rng(0))
     assert distance(blank) > 0.2
     assert distance(offsets) < 0.03  # sampling noise of two times 6,000 rows
@@ -355,8 +327,7 @@ def test_several_restrictions_hold_jointly(n_tries, monkeypatch):
     start = _Drawn(made.decoder.blank().detach(), torch.zeros(1, 0), 3)
     with torch.no_grad():
         order = sampler._narrowest_first([0, 1, 2], parts, start)
-    offsets = sampler.bias - made.decoder.bias.detach()
-    plain = Sampler(made.decoder, made.generator, one_by_one(order), offsets, 3)
+    plain = Sampler(made.decoder, made.generator, order, sampler.bias - made.decoder.bias.detach(), 3)
     free = (plain.draw(60_000, np.random.default_rng(0))[0].codes - made.book.starts).numpy()
     met = np.all([np.isin(free[:, j], codes) for j, codes in allowed.items()], axis=0)
     blank = EncodedTable(np.zeros((1, 3), np.int32), np.zeros((1, 3)))

@@ -368,10 +368,10 @@ def test_a_file_of_networks_of_format_1_opens_and_samples(tmp_path):
     entries = fuzz.entries_of((DATA / "tabular-gan-1.synthgan").read_bytes())
     header = entries["weights.safetensors"]
     rng, numbers = np.random.default_rng(0), b""
-    any_of = {"I64": np.arange, "BOOL": lambda n: np.zeros(n, bool)}  # an order, and what is drawn together
     for part in sorted(json.loads(header[8:]).values(), key=lambda part: part["data_offsets"]):
-        make = any_of.get(part["dtype"], lambda n: rng.normal(0, 0.05, n).astype("<f4"))
-        numbers += make(int(np.prod(part["shape"]))).tobytes()
+        is_order = part["dtype"] == "I64"
+        values = np.arange(int(np.prod(part["shape"]))) if is_order else rng.normal(0, 0.05, part["shape"])
+        numbers += values.astype("<i8" if is_order else "<f4").tobytes()
     entries["weights.safetensors"] = header + numbers
     path = tmp_path / "m.synthgan"
     path.write_bytes(fuzz.archive_of(entries, json.loads(entries["manifest.json"])))
