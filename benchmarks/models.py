@@ -19,6 +19,7 @@ import platform
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,16 @@ def tabular_gan(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sampler
     return lambda n: model.sample(n, random_state=seed)
 
 
-def few_passes(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> dict[str, Sampler]:
+def few_passes(
+    real: pd.DataFrame, kinds: dict[str, str], seed: int, loss: str = "relativistic"
+) -> dict[str, Sampler]:
     from synthgan import TabularGAN
 
-    model = TabularGAN(kinds=_ours(kinds), random_state=seed).fit(real)
+    model = TabularGAN(kinds=_ours(kinds), gan_loss=loss, random_state=seed).fit(real)
+    name = "tabular_gan" if loss == "relativistic" else f"tabular_gan by {loss}"
     return {
-        "tabular_gan, 4 passes": lambda n: model.sample(n, random_state=seed, n_passes=4),
-        "tabular_gan, 1 pass": lambda n: model.sample(n, random_state=seed, n_passes=1),
+        f"{name}, 4 passes": lambda n: model.sample(n, random_state=seed, n_passes=4),
+        f"{name}, 1 pass": lambda n: model.sample(n, random_state=seed, n_passes=1),
     }
 
 
@@ -199,6 +203,7 @@ def _plain(
 MODELS: dict[str, tuple[str, Fit]] = {  # name: environment, way to fit
     "tabular_gan": ("synthgan", tabular_gan),
     "few_passes": ("synthgan", few_passes),
+    "few_passes_wgan": ("synthgan", partial(few_passes, loss="wgan-gp")),
     "own_ctgan": ("synthgan", own_ctgan),
     "tabular_diffusion": ("synthgan", tabular_diffusion),
     "independent": ("synthgan", independent),
