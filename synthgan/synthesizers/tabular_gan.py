@@ -71,8 +71,11 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         but at least 300 and at most 6,000.
     batch_size : int >= 8, default 512
         Rows in a step of the autoencoder.
-    learning_rate, weight_decay : float, default 2e-3 and 0.3
-        Of AdamW, for the autoencoder.
+    learning_rate : float > 0, default 2e-3
+        Of AdamW, for the autoencoder; it falls linearly.
+    weight_decay : float >= 0, optional
+        Of AdamW, for the autoencoder. By default 0.3, and more where fewer than 24,000 rows would be
+        learned by heart: (13,000 / rows)^2, but at most 2.
     latent_share : float in [0.05, 0.95], default 0.25
         Share of a batch that goes through z; the rest trains the decoder without it.
     heldout_fraction : float in [0, 0.5], default 0.05
@@ -165,7 +168,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         n_steps: int | None = None,
         batch_size: int = 512,
         learning_rate: float = 2e-3,
-        weight_decay: float = 0.3,
+        weight_decay: float | None = None,
         latent_share: float = 0.25,
         heldout_fraction: float = 0.05,
         patience: int = 6,
@@ -230,7 +233,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         "n_steps": (Interval(int, 1), Choice((None,))),
         "batch_size": (Interval(int, 8),),
         "learning_rate": (Interval(float, 0, open_low=True),),
-        "weight_decay": (Interval(float, 0),),
+        "weight_decay": (Interval(float, 0), Choice((None,))),
         "latent_share": (Interval(float, 0.05, 0.95),),
         "heldout_fraction": (Interval(float, 0, 0.5),),
         "patience": (Interval(int, 1),),
@@ -384,7 +387,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         return LatentGAN(layout, self._architecture(), self.precision)
 
     def _train(self, network: LatentGAN, encoded: EncodedTable, run: Run) -> None:
-        autoencoder, gan = self._plans(encoded.codes.size)
+        autoencoder, gan = self._plans(*encoded.codes.shape)
         network.train_on(encoded, autoencoder, gan, self.heldout_fraction, run)
 
     def _draw(self, rows: int | range, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
@@ -415,7 +418,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
             pac_size=self.pac_size,
         )
 
-    def _plans(self, n_cells: int) -> tuple[AutoencoderPlan, GANPlan]:
+    def _plans(self, n_rows: int, n_spans: int) -> tuple[AutoencoderPlan, GANPlan]:
         """Fill in the defaults that depend on the table or on each other."""
         check_packs("gan_batch_size", self.gan_batch_size, self.pac_size)
         penalty = self.gradient_penalty
@@ -423,12 +426,15 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
             penalty = 10.0 if self.gan_loss == "wgan-gp" else 1.0
         budget = self.max_seconds
         # What a table can teach before it is learned by heart grows with its rows, and with what a row tells.
-        n_steps = min(max(round(2.2 * math.sqrt(n_cells)), 300), 6000)
+        n_steps = min(max(round(2.2 * math.sqrt(n_rows * n_spans)), 300), 6000)
+        weight_decay = self.weight_decay
+        if weight_decay is None:
+            weight_decay = min(max((13_000 / n_rows) ** 2, 0.3), 2.0)
         autoencoder = AutoencoderPlan(
             n_steps=self.n_steps or n_steps,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
+            weight_decay=weight_decay,
             latent_share=self.latent_share,
             patience=self.patience,
             max_seconds=None if budget is None else _AUTOENCODER_SHARE * budget,
