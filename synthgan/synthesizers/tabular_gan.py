@@ -74,8 +74,8 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     learning_rate : float > 0, default 2e-3
         Of AdamW, for the autoencoder; it falls linearly.
     weight_decay : float >= 0, optional
-        Of AdamW, for the autoencoder. By default 0.3, and more where fewer than 24,000 rows would be
-        learned by heart: (13,000 / rows)^2, but at most 2.
+        Of AdamW, for the autoencoder. By default 0.3, and more where fewer than 17,000 rows would be
+        learned by heart: (11,500 / rows)^3, but at most 2.
     latent_share : float in [0.05, 0.95], default 0.25
         Share of a batch that goes through z; the rest trains the decoder without it.
     heldout_fraction : float in [0, 0.5], default 0.05
@@ -429,7 +429,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         n_steps = min(max(round(2.2 * math.sqrt(n_rows * n_spans)), 300), 6000)
         weight_decay = self.weight_decay
         if weight_decay is None:
-            weight_decay = min(max((13_000 / n_rows) ** 2, 0.3), 2.0)
+            weight_decay = min(max((11_500 / n_rows) ** 3, 0.3), 2.0)
         autoencoder = AutoencoderPlan(
             n_steps=self.n_steps or n_steps,
             batch_size=self.batch_size,

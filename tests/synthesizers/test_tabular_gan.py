@@ -127,6 +127,12 @@ def test_a_batch_that_packs_do_not_divide_is_refused_with_its_neighbours(real):
         model.set_params(pac_size=32).fit(real)
 
 
+def test_weights_decay_more_where_there_are_few_rows():
+    decays = [TabularGAN()._plans(n_rows, 10)[0].weight_decay for n_rows in (1, 500, 11_500, 50_000)]
+    assert decays == [2.0, 2.0, 1.0, 0.3]
+    assert TabularGAN(weight_decay=0.1)._plans(500, 10)[0].weight_decay == 0.1
+
+
 @pytest.mark.parametrize("device", ["abacus", "cuda:99", "", "cpu:x"])
 def test_an_unknown_device_is_refused(real, device):
     with pytest.raises(ParameterError, match="'device' parameter of TabularGAN"):
