@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 Sampler = Callable[[int], pd.DataFrame]
 Fit = Callable[[pd.DataFrame, dict[str, str], int], Sampler | dict[str, Sampler]]
@@ -126,7 +127,7 @@ def tabular_argn(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sample
         random_state=seed,
     )
     model.fit(real)
-    return lambda n: model.sample(n_samples=n)
+    return lambda n: _retyped(model.sample(n_samples=n), real)
 
 
 def adversarial_forest(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sampler:
@@ -161,6 +162,13 @@ def smote(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sampler:
 
 def _ours(kinds: dict[str, str]) -> dict[str, str]:
     return {name: "numerical" if kind == "numeric" else kind for name, kind in kinds.items()}
+
+
+def _retyped(made: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
+    """Turn categories that became text back into the numbers that they were; others stay."""
+    texts = [name for name in real if is_numeric_dtype(real[name]) and not is_numeric_dtype(made[name])]
+    known = {name: {str(value): value for value in real[name].dropna().unique()} for name in texts}
+    return made.assign(**{name: made[name].map(known[name]) for name in texts})
 
 
 def _plain(
