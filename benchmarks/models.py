@@ -101,14 +101,13 @@ def gaussian_copula(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sam
     from sdv.metadata import Metadata
     from sdv.single_table import GaussianCopulaSynthesizer
 
-    metadata = Metadata.detect_from_dataframe(real)
     words = {"numeric": "numerical", "categorical": "categorical", "datetime": "datetime"}
-    for name, kind in kinds.items():
-        metadata.update_column(column_name=name, sdtype=words[kind])
+    columns = {name: {"sdtype": words[kind]} for name, kind in kinds.items()}
+    metadata = Metadata.load_from_dict({"tables": {"table": {"columns": columns}}, "relationships": []})
     np.random.seed(seed)  # noqa: NPY002 - its only seed
     model = GaussianCopulaSynthesizer(metadata)
-    model.fit(real)
-    return lambda n: model.sample(n)
+    model.fit({"table": real})  # since sdv 2.0, a dict of one table
+    return lambda n: model.sample(n)["table"]
 
 
 def tabular_argn(real: pd.DataFrame, kinds: dict[str, str], seed: int) -> Sampler:
