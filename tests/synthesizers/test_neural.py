@@ -156,9 +156,12 @@ def test_a_checkpoint_holds_no_rows(tmp_path):
     TabularGAN(**SMALL).fit(canary, checkpoint=tmp_path / "c")
     content = (tmp_path / "c").read_bytes()
     assert b"canary" not in content
-    for value in canary["number"]:
-        assert np.float64(value).tobytes() not in content
-        assert np.float32(value).tobytes() not in content
+    assert not any(value.tobytes() in content for value in canary["number"].to_numpy())
+    tensors = content[8 + int.from_bytes(content[:8], "little") :]
+    held = np.frombuffer(
+        tensors[: len(tensors) // 4 * 4], "<f4"
+    )  # four bytes across two numbers may be anything
+    assert not np.isin(canary["number"].to_numpy().astype("<f4"), held).any()
 
 
 def test_the_callback_writes_checkpoints_to_go_on_from(tmp_path, whole):
