@@ -1,7 +1,7 @@
 """Matrix products in bfloat16, where the processor multiplies it natively: about twice as many a second.
 
-Weights, sums over columns, normalisations, losses and optimisers stay in float32; only the factors of a
-product are rounded, to 8 bits of mantissa. Measured on three tables: the held-out likelihood of training in
+The factors and the result of a product are rounded, to 8 bits of mantissa; it is summed up in float32, as are
+weights, normalisations, likelihoods and optimisers. Measured on three tables: the held-out likelihood of training in
 bfloat16 is that of training in float32, and so is that of one decoder used in both.
 """
 

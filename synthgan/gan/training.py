@@ -178,7 +178,8 @@ def train_gan(
     """Train G against C on latent vectors; leaves averaged weights in the generator.
 
     Gulrajani et al. (2017), Algorithm 1, with a condition: the decoder's embedding of the
-    observed cells of a real row, which generator and critic both see.
+    observed cells of a real row, which generator and critic both see. Unlike there, the generator
+    learns from the batch that the critic has just learned from (docs/method.md, "Speed").
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ class CTGAN(NeuralSynthesizer):
     device : str, default "auto"
         "cpu", "cuda" or another torch device; "auto" takes a GPU if there is one.
     precision : "auto", "float32" or "bfloat16", default "auto"
-        Of the factors of matrix products in training. "auto" takes bfloat16 on a CPU that has an instruction
+        Of matrix products in training. "auto" takes bfloat16 on a CPU that has an instruction
         for it (AVX512_BF16, AMX) and float32 elsewhere.
     verbose : bool, default False
         Show a progress bar on stderr.

@@ -112,7 +112,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     device : str, default "auto"
         "cpu", "cuda" or another torch device; "auto" takes a GPU if there is one.
     precision : "auto", "float32" or "bfloat16", default "auto"
-        Of the factors of matrix products, in training and sampling. "auto" takes bfloat16 on a CPU that
+        Of matrix products, in training and sampling. "auto" takes bfloat16 on a CPU that
         has an instruction for it (AVX512_BF16, AMX), which is as faithful and faster, and float32
         elsewhere. Rows drawn on another kind of CPU then differ in more cells than with "float32".
     verbose : bool, default False
