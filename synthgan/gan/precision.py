@@ -1,8 +1,8 @@
 """Matrix products in bfloat16, where the processor multiplies it natively: about twice as many a second.
 
 The factors and the result of a product are rounded, to 8 bits of mantissa; it is summed up in float32, as are
-weights, normalisations, likelihoods and optimisers. Measured on three tables: the held-out likelihood of training in
-bfloat16 is that of training in float32, and so is that of one decoder used in both.
+weights, normalisations, likelihoods and optimisers. Measured on three tables: the held-out likelihood of
+training in bfloat16 is that of training in float32, and so is that of one decoder used in both.
 """
 
 from __future__ import annotations
