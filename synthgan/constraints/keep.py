@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import gammainccinv
 
-from synthgan.constraints.base import MAX_TRIES, Constraint
+from synthgan.constraints.base import MAX_TRIES, Constraint, columns_of
+from synthgan.constraints.combinations import occurs
 from synthgan.constraints.detect import detect
 from synthgan.constraints.equations import Equation
 from synthgan.constraints.kinds import FunctionalDependency, Predicate, Unique
@@ -36,7 +37,8 @@ BARREN_TRIES = 5
 """After so many tries of `MAX_TRIES` without one row that keeps the rules the others are not made; with a
 larger ``max_tries`` after proportionally more. A try draws a block of 2,048 rows. A rule that a share p of
 all rows keeps is thus given up by accident with a chance of (1 - p)^10240: 2e-45 for 1 %, 1e-9 for 0.2 %,
-4e-5 for 0.1 %, 36 % for 0.01 %."""
+4e-5 for 0.1 %, 36 % for 0.01 %. Where rows have to be unlike each other, p is the share of the rows that
+are unlike all those found so far."""
 
 _MISTAKE = 1e-9  # chance of giving up on what all tries would have found
 
@@ -138,7 +140,7 @@ class Keeper:
         differ from row to row, each is drawn again by itself. Where gaps are filled, rows whose given
         cells break a rule stay as they are, and after all tries so do the others.
 
-        Fewer tries are made where no row that keeps the rules is found in `BARREN_TRIES` of them, or too few
+        Fewer tries are made where no row that could stand in is found in `BARREN_TRIES` of them, or too few
         for all tries to be enough.
 
         Parameters
@@ -157,8 +159,7 @@ class Keeper:
         """
         encoded = None if self.conditions is NO_CONDITIONS else self.conditions.encode(self.codec)
         table = draw(rows, seed, encoded)
-        patience = self._max_tries if self._has_unique else self._barren_tries
-        fewest, last_success = len(rows) + 1, 0
+        fewest, n_barren = len(rows) + 1, 0
         for attempt in count():
             frame = self._decode(table, seed, rows.start)
             faults = self._faults(frame)
@@ -166,30 +167,45 @@ class Keeper:
             if len(bad) == 0:
                 break
             if len(bad) < fewest:
-                fewest, last_success = len(bad), attempt
-            if attempt >= min(self._max_tries, last_success + patience):
+                fewest, n_barren = len(bad), 0
+            if attempt >= self._max_tries or n_barren >= self._barren_tries:
                 if self.conditions.fills_gaps:
                     break
                 _refuse(faults, attempt)
             new_seed = _seed(seed, "again", rows.start, attempt)
+            others = frame.drop(index=bad)
             if encoded is not None and self.conditions.n_rows is not None:
-                new = self._draw_each(bad, new_seed, encoded, draw, block_rows)
+                new, is_of_use = self._draw_each(bad, new_seed, encoded, draw, block_rows, others)
             else:
-                new = self._draw_good(len(bad), new_seed, encoded, draw, block_rows)
+                new, is_of_use = self._draw_good(len(bad), new_seed, encoded, draw, block_rows, others)
+            n_barren = 0 if is_of_use else n_barren + 1
             table = table.put(bad, new)
         return frame
 
     def _draw_good(
-        self, n_rows: int, seed: int, encoded: EncodedConditions | None, draw: Draw, block_rows: int
-    ) -> EncodedTable:
-        """Draw blocks until there are enough rows that keep the rules about single rows."""
+        self,
+        n_rows: int,
+        seed: int,
+        encoded: EncodedConditions | None,
+        draw: Draw,
+        block_rows: int,
+        others: pd.DataFrame,
+    ) -> tuple[EncodedTable, bool]:
+        """Draw blocks until there are enough rows that keep the rules about single rows.
+
+        Tells also whether any row drawn keeps all rules beside `others`, the rows that stay.
+        """
         good: list[EncodedTable] = []
+        is_of_use = False
         n_tries = self._max_tries * -(-n_rows // block_rows)
         for block in range(n_tries):
             new_seed = _seed(seed, "block", block)
             table = draw(block_rows, new_seed, encoded)
-            faults = self._faults(self._decode(table, new_seed), alone=True)
-            good.append(table.rows(np.flatnonzero(~_any(faults, block_rows))))
+            frame = self._decode(table, new_seed)
+            faults = self._faults(frame, alone=True)
+            kept = np.flatnonzero(~_any(faults, block_rows))
+            good.append(table.rows(kept))
+            is_of_use = is_of_use or self._any_unlike(frame.iloc[kept], others)
             n_good = sum(map(len, good))
             if n_good >= n_rows:
                 break
@@ -198,7 +214,7 @@ class Keeper:
         else:
             _refuse(faults, n_tries)
         codes, alphas = ([getattr(part, name) for part in good] for name in ("codes", "alphas"))
-        return EncodedTable(np.concatenate(codes)[:n_rows], np.concatenate(alphas)[:n_rows])
+        return EncodedTable(np.concatenate(codes)[:n_rows], np.concatenate(alphas)[:n_rows]), is_of_use
 
     def _is_hopeless(self, n_good: int, n_tried: int, n_wanted: int, n_tries: int) -> bool:
         """Tell whether to leave it at fewer than all tries."""
@@ -206,16 +222,34 @@ class Keeper:
         return is_barren or _are_too_few(n_good, n_tried, n_wanted, n_tries)
 
     def _draw_each(
-        self, rows: NDArray[np.int64], seed: int, encoded: EncodedConditions, draw: Draw, block_rows: int
-    ) -> EncodedTable:
-        """Draw each row under its own conditions, as often as a block has room; take the first good one."""
+        self,
+        rows: NDArray[np.int64],
+        seed: int,
+        encoded: EncodedConditions,
+        draw: Draw,
+        block_rows: int,
+        others: pd.DataFrame,
+    ) -> tuple[EncodedTable, bool]:
+        """Draw each row under its own conditions, as often as a block has room; take the first good one.
+
+        Tells also whether any row drawn keeps all rules beside `others`, the rows that stay.
+        """
         n_each = max(1, block_rows // len(rows))
         several = rows.repeat(n_each)
         table = draw(len(several), seed, encoded.rows(several))
         part = Keeper(self.rules, conditions_of(self.conditions, several), self.codec)
-        good = ~_any(part._faults(part._decode(table, seed), alone=True), len(several))
+        frame = part._decode(table, seed)
+        good = ~_any(part._faults(frame, alone=True), len(several))
         first = good.reshape(-1, n_each).argmax(axis=1)
-        return table.rows(np.arange(len(rows)) * n_each + first)
+        return table.rows(np.arange(len(rows)) * n_each + first), self._any_unlike(frame[good], others)
+
+    def _any_unlike(self, drawn: pd.DataFrame, others: pd.DataFrame) -> bool:
+        """Tell whether any of the rows drawn is unlike all the others where rows have to be."""
+        unlike = np.ones(len(drawn), dtype=bool)
+        for rule in self.rules:
+            if isinstance(rule, Unique):
+                unlike &= ~occurs(columns_of(drawn, rule), pd.concat(columns_of(others, rule), axis=1))
+        return bool(unlike.any())
 
     @property
     def _max_tries(self) -> int:

@@ -216,6 +216,48 @@ def test_rows_that_are_rarely_unique_are_not_given_up_before_all_tries():
         assert sorted(model.sample(10, random_state=seed)["level"]) == list("abcdefghij")
 
 
+def unlike(frame, names, **options):
+    """A model whose rows are to be unlike each other, and the list of how many rows each draw had."""
+    asked = []
+    counted = Predicate(lambda rows: asked.append(len(rows)) or np.ones(len(rows), dtype=bool))
+    model = IndependentSynthesizer(constraints=[Unique(names, **options), counted], random_state=0).fit(frame)
+    asked.clear()
+    return model, asked
+
+
+def test_more_unlike_rows_than_there_are_values_are_given_up_soon():
+    """The six levels are found in a few tries, and then five more find nothing new."""
+    frame = pd.DataFrame({"level": list("abcdef") * 50, "part": ["x", "y", "y"] * 100})
+    model, asked = unlike(frame, ["level"])
+    with pytest.raises(ConditionError, match="1 of 7 rows break Unique.* Ask for fewer rows"):
+        model.sample(7, random_state=0)
+    assert sum(asked) < 12 * BLOCK_ROWS
+    model, asked = unlike(frame, ["level", "part"], max_tries=400)
+    with pytest.raises(ConditionError, match="100 of 106 rows break Unique"):
+        model.sample(106, conditions={"part": "x"}, random_state=0)
+    assert 20 * BLOCK_ROWS < sum(asked) < 30 * BLOCK_ROWS
+
+
+def test_given_rows_that_are_alike_are_given_up_soon():
+    frame = pd.DataFrame({"level": list("abcdef") * 50, "part": ["x", "y", "y"] * 100})
+    model, asked = unlike(frame, ["level"])
+    given = pd.DataFrame({"level": list("abbc")})
+    with pytest.raises(ConditionError, match="1 of 4 rows break Unique"):
+        model.sample(conditions=given, random_state=0)
+    assert sum(asked) < (BARREN_TRIES + 1) * BLOCK_ROWS
+    asked.clear()
+    filled = model.impute(given.assign(part=None), random_state=0)
+    assert filled["level"].tolist() == list("abbc")
+    assert sum(asked) < (BARREN_TRIES + 1) * BLOCK_ROWS
+
+
+def test_a_level_that_is_rarely_drawn_is_waited_for():
+    """One row in 2,000 has the third level: some tries find none, but hardly five in a row."""
+    frame = pd.DataFrame({"level": ["a"] * 1000 + ["b"] * 999 + ["c"]})
+    model, _ = unlike(frame, ["level"], max_tries=10_000)
+    assert sorted(model.sample(3, random_state=0)["level"]) == ["a", "b", "c"]
+
+
 def test_a_predicate_of_the_user_is_kept_or_refused(real, tmp_path):
     even = IndependentSynthesizer(constraints=[Predicate(lambda rows: rows["low"] % 7 == 0)]).fit(real)
     assert (even.sample(300, random_state=0)["low"] % 7 == 0).all()
