@@ -11,6 +11,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from synthgan import Imputer, IndependentSynthesizer, TabularGAN
+from synthgan.constraints import Inequality, Predicate, Sum
 from synthgan.errors import DataError, ParameterError
 from synthgan.impute import combine, sweep
 
@@ -136,7 +137,17 @@ def test_the_number_of_sweeps_has_an_effect(imputer, gaps):
     assert not one.equals(two)
 
 
-def test_combining_takes_means_of_numbers_and_times_and_the_most_frequent_otherwise():
+@pytest.mark.parametrize(
+    ("statistic", "n_draws", "middle"),
+    [
+        ("median", 3, [1.0, 2, 1, "a"]),
+        ("median", 4, [2.5, 4, 3, "a"]),  # means of 1 and 4, of 2 and 5 (an even number), of 1 and 5
+        ("mean", 3, [1.5, 3, 2, "a"]),  # 5/3, of which the column holds one half as its step; 8/3; 2
+    ],
+)
+def test_combining_takes_middles_of_numbers_and_times_and_the_most_frequent_otherwise(
+    statistic, n_draws, middle
+):
     real = pd.DataFrame(
         {
             "x": [0.0, 1.0, 2.5, 4.0] * 9,
@@ -150,16 +161,17 @@ def test_combining_takes_means_of_numbers_and_times_and_the_most_frequent_otherw
     gaps = real.head(2).copy()
     gaps.loc[0] = None
     draws = []
-    for x, n, hour, c in ((0.0, 1, 0, "b"), (1.0, 5, 1, "a"), (4.0, 2, 5, "a")):
+    cells = [(0.0, 1, 0, "b"), (1.0, 5, 1, "a"), (4.0, 2, 5, "a"), (4.0, 9, 9, "c")]
+    for x, n, hour, c in cells[:n_draws]:
         made = real.head(2).copy()
         made.loc[0, ["x", "c", "id"]] = [x, c, f"fresh{n}"]
         made.loc[0, "n"] = n
         made.loc[0, "t"] = pd.Timestamp("2024-01-01") + pd.Timedelta(hours=hour)
         draws.append(made)
-    made = combine(draws, gaps, model)
+    made = combine(draws, gaps, model, statistic)
     assert made.dtypes.equals(real.dtypes)
-    # means: 5/3, of which the column holds one half as its step; 8/3; 2 hours
-    assert made.loc[0].tolist() == [1.5, 3, pd.Timestamp("2024-01-01 02:00"), "a", "fresh1"]
+    x, n, hour, c = middle
+    assert made.loc[0].tolist() == [x, n, pd.Timestamp(2024, 1, 1, hour), c, "fresh1"]
     pd.testing.assert_frame_equal(made.iloc[1:], real.iloc[1:2])
 
 
@@ -174,13 +186,43 @@ def test_the_middle_of_several_draws_keeps_what_a_column_determines():
     assert (filled["town"].map(lands) == filled["land"]).all()
 
 
+def priced(n_rows=300):
+    cents = np.random.default_rng(0).integers(100, 9_999, (2, n_rows))
+    frame = pd.DataFrame({"net": cents[0] / 100, "tax": cents[1] / 100, "gross": cents.sum(axis=0) / 100})
+    return frame.assign(low=cents.min(axis=0), high=cents.max(axis=0))
+
+
+@pytest.mark.parametrize("statistic", ["median", "mean"])
+def test_the_middle_of_several_draws_keeps_rules(statistic):
+    """The median of sums is no sum of medians; and of even numbers that are drawn the middle may be odd."""
+    real = priced()
+    rules = [
+        Sum("gross", ["net", "tax"]),
+        Inequality("low", "high"),
+        Predicate(lambda rows: (rows["low"] // 100 + rows["high"] // 100) % 2 == 0),
+    ]
+    model = IndependentSynthesizer(constraints=rules, random_state=0).fit(real)
+    gaps = real.mask(np.random.default_rng(1).random(real.shape) < 0.5)
+    draws = model.impute(gaps, random_state=0, n_draws=9)
+    made = combine(draws, gaps, model, statistic)
+    for rule in model.constraints_:
+        assert (rule.holds(made) | ~rule.holds(draws[0])).all(), rule
+    assert made.notna().all(axis=None)
+    assert made.dtypes.equals(real.dtypes)
+    assert made[gaps.notna()].equals(gaps)
+    middle = getattr(np, statistic)([draw["net"] for draw in draws], axis=0)
+    is_open = (gaps["net"].isna() & gaps["gross"].isna()).to_numpy()
+    assert (np.abs(made["net"] - middle) < 0.006)[is_open].mean() > 0.4  # else of the first draw
+
+
 @pytest.mark.parametrize("low", [0, -(2**63), 2**63 - 12])
-def test_means_of_large_integers_are_exact(low):
+def test_middles_of_large_integers_are_exact(low):
     real = pd.DataFrame({"n": np.array([low + k for k in range(12)] * 3)})
     model = IndependentSynthesizer(random_state=0).fit(real)
     draws = [pd.DataFrame({"n": [low + k]}) for k in (1, 3, 8)]
-    made = combine(draws, pd.DataFrame({"n": pd.Series([None], dtype=object)}), model)
-    assert made["n"].tolist() == [low + 4]
+    gaps = pd.DataFrame({"n": pd.Series([None], dtype=object)})
+    assert combine(draws, gaps, model, "mean")["n"].tolist() == [low + 4]
+    assert combine(draws, gaps, model, "median")["n"].tolist() == [low + 3]
 
 
 def test_arrays_are_filled_as_arrays(complete):
@@ -223,6 +265,18 @@ def test_it_serves_in_a_pipeline_and_in_cross_validation():
     assert clone(pipeline).get_params()["imputer__generator__hidden_dim"] == 24
 
 
+def test_the_statistic_has_an_effect_on_several_draws_alone(imputer, gaps):
+    median, mean = (
+        clone_of_fitted(imputer, n_draws=5, statistic=statistic).transform(gaps)
+        for statistic in ("median", "mean")
+    )
+    is_gap = gaps["size"].isna()
+    assert (median["size"] != mean["size"])[is_gap].mean() > 0.8
+    assert median[["level", "town", "flag"]].equals(mean[["level", "town", "flag"]])
+    one = clone_of_fitted(imputer, statistic="mean").transform(gaps)
+    assert one.equals(imputer.transform(gaps))
+
+
 def test_what_was_never_observed_stays_missing():
     frame = pd.DataFrame({"none": np.full(30, np.nan), "x": [1.0, None, 3.0] * 10})
     filled = Imputer(IndependentSynthesizer(), n_draws=3, random_state=0).fit_transform(frame)
@@ -231,7 +285,8 @@ def test_what_was_never_observed_stays_missing():
 
 
 @pytest.mark.parametrize(
-    ("name", "bad"), [("generator", "gan"), ("n_draws", 0), ("n_draws", None), ("n_sweeps", -1)]
+    ("name", "bad"),
+    [("generator", "gan"), ("n_draws", 0), ("n_draws", None), ("n_sweeps", -1), ("statistic", "mode")],
 )
 def test_bad_parameters_are_refused(complete, name, bad):
     with pytest.raises(ParameterError, match=f"'{name}' parameter of Imputer must be"):

@@ -246,9 +246,17 @@ def _resumable(output: str, quiet: bool) -> Iterator[None]:
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True)
 @click.option("-o", "--output", default="-", show_default=True, help="A table file, or - for CSV on stdout.")
+@click.option(
+    "--draws",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Fill with the median of so many draws, and categories with the most frequent one: nearer to what "
+    "is missing (take 20 or more), but columns lose spread.",
+)
 @seed_option("Makes the result reproducible.")
 @quiet_option
-def impute(model: str, data: tuple[str, ...], output: str, seed: int | None, quiet: bool) -> None:
+def impute(model: str, data: tuple[str, ...], output: str, draws: int, seed: int | None, quiet: bool) -> None:
     """Fill the gaps of the table DATA by the file MODEL.
 
     DATA has the columns of the table that the model was fitted to. Missing cells are drawn
@@ -256,14 +264,16 @@ def impute(model: str, data: tuple[str, ...], output: str, seed: int | None, qui
 
     \b
     synthgan impute model.synthgan gaps.csv -o filled.csv --seed 0
+    synthgan impute model.synthgan gaps.csv --draws 21 -o filled.csv
     """
+    from synthgan.impute import combine
     from synthgan.io import check_destination, read_table, write_table
     from synthgan.synthesizers.archive import load
 
     check_destination(output, table=True)
     frame = read_table(list(data))
     fitted: Any = load(model)
-    filled = fitted.impute(frame, random_state=seed)
+    filled = combine(fitted.impute(frame, random_state=seed, n_draws=draws), frame, fitted)
     write_table(filled, output)
     n_gaps, n_left = (int(table.isna().to_numpy().sum()) for table in (frame, filled))
     if n_left:

@@ -97,6 +97,17 @@ def test_gaps_are_filled_and_counted(model, real):
     assert run("impute", model, "holes.csv", "--seed", "1").stdout == filled.to_csv(index=False)
 
 
+def test_gaps_are_filled_with_the_middle_of_several_draws(model, real):
+    real.assign(height=None).to_csv("holes.csv", index=False)
+    spread = {}
+    for draws in (1, 21):
+        run("impute", model, "holes.csv", "-o", "filled.csv", "--draws", str(draws), "--seed", "0")
+        spread[draws] = pd.read_csv("filled.csv")["height"].std()
+    assert spread[1] > 7  # of the column it is 9, of a median of 21 about 1.25 * 9 / 21 ** 0.5 = 2.5
+    assert 1 < spread[21] < 4
+    run("impute", model, "holes.csv", "--draws", "0", code=2)
+
+
 def test_gaps_that_cannot_be_filled_are_told(folder, real):
     real.assign(note=None).to_parquet("real.parquet", index=False)
     run("fit", "real.parquet", "-o", "m.synthgan", "--model", "independent")
