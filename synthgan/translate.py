@@ -4,42 +4,40 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from synthgan.callbacks import Callback, check_callbacks
-from synthgan.errors import DataError, ParameterError, suggestion
+from synthgan.errors import ModelFileError, ParameterError, suggestion
 from synthgan.gan.run import Run
 from synthgan.gan.translation import (
     CycleGAN,
     Pairs,
-    RowForm,
     TranslationPlan,
-    UnpairedRows,
     train_cycle_gan,
 )
-from synthgan.layout import ATOM
+from synthgan.layout import Layout
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameters
-from synthgan.schema import Schema, joined, table
+from synthgan.schema import Schema, table
 from synthgan.seeding import RandomState, draw_seed, stream
+from synthgan.synthesizers.archive import read_model, save_model
+from synthgan.synthesizers.base import State
 from synthgan.synthesizers.neural import torch_device
 from synthgan.transforms import TableCodec
 from synthgan.transforms.scores import NormalScores
+from synthgan.unpaired import Split, groups_of, pooled
 
-__all__ = ["Split", "TableTranslator", "groups_of"]
+__all__ = ["TableTranslator"]
 
 _BATCH_ROWS = 8192
-_EDGES = ndtri(np.array([0.2, 0.4, 0.6, 0.8]))  # kept numbers are paired by fifths
-_SHARED = 0.9  # of the rows of both tables must be in groups that both have
 _PENALTY = {"wgan-gp": 10.0, "relativistic": 1.0}
 
 
@@ -119,6 +117,8 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
         Whether Ctrl-C ended the training.
     seed_ : int
         The seed used. Translating the same rows twice gives the same.
+    n_rows_ : int
+        Rows of both tables.
     n_features_in_ : int
     feature_names_in_ : array of str
         If all names of columns are text.
@@ -243,16 +243,17 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
         callbacks = list(callbacks) if isinstance(callbacks, Iterable) else callbacks
         check_callbacks(callbacks)
         device, seed = torch_device(owner, self.device), draw_seed(self.random_state)
-        schema, both = _pooled(source, target, self.kinds)
+        schema, both = pooled(source, target, self.kinds)
         _check_keep(self.keep, schema)
         codec = TableCodec(schema, relations=False, random_state=seed).fit(both)
         encoded = codec.transform(both)
-        split = Split.of(NormalScores.of(codec.layout_, encoded), self.keep)
+        moves = np.array([name not in self.keep for name in codec.layout_.columns], dtype=bool)
+        split = Split(NormalScores.of(codec.layout_, encoded), moves)
         scores, codes = split.view.encode(encoded, stream(seed, "places"))
         parts = [(scores[rows], codes[rows]) for rows in (slice(0, len(source)), slice(len(source), None))]
 
         rng = _torch_generator(seed, "weights")
-        network = CycleGAN(split.form, self.hidden_dim, self.n_blocks, rng).to(device)
+        network = self._network(split, rng).to(device)
         run = Run(network, seed, callbacks=callbacks, save=_refuse_checkpoint, verbose=self.verbose)
         pairs = Pairs(*map(torch.from_numpy, groups_of(*(split.classes(*part) for part in parts))))
         tables = [split.rows(*part).to(device) for part in parts]
@@ -263,8 +264,10 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
                 "until then.",
                 stacklevel=2,
             )
-        self.schema_, self.codec_, self.split_, self.network_ = schema, codec, split, network.eval()
-        self.history_, self.interrupted_, self.seed_ = pd.DataFrame(run.history), run.interrupted, seed
+        self.schema_, self.codec_, self.split_ = schema, codec, split
+        self.mappings_ = network.mappings().eval()  # the critics have done their work
+        self.history_, self.interrupted_ = pd.DataFrame(run.history), run.interrupted
+        self.seed_, self.n_rows_ = seed, len(both)
         return self
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -289,12 +292,54 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
             If there was no `fit`.
         """
         check_is_fitted(self)
-        return self._translate(frame, self.network_.to_target)
+        return self._translate(frame, self.mappings_["to_target"])
 
     def inverse_transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Translate rows of the target into rows as they would look in the source, see `transform`."""
         check_is_fitted(self)
-        return self._translate(frame, self.network_.to_source)
+        return self._translate(frame, self.mappings_["to_source"])
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted translator to one file without pickle.
+
+        It holds no row of either table, and the mappings without their critics.
+
+        Parameters
+        ----------
+        path : str or Path
+            Conventionally ending in ``.synthgan``. Replaced in one step: a failure leaves
+            what was there before.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written, or a parameter has no form in JSON.
+        """
+        check_is_fitted(self)
+        save_model(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a translator that `save` has written.
+
+        Parameters
+        ----------
+        path : str or Path
+            It may come from an untrusted source: no code of it is run.
+
+        Returns
+        -------
+        TableTranslator
+            Fitted; it translates as the saved one, to the last digit.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is missing, damaged, of a newer format or holds something else, such as a
+            synthesizer, which `synthgan.load` reads.
+        """
+        translator: Self = read_model(path, "TableTranslator.load")
+        return translator
 
     @property
     def n_features_in_(self) -> int:
@@ -310,7 +355,34 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
         return np.array(names, dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "network_")
+        return hasattr(self, "mappings_")
+
+    def _network(self, split: Split, rng: torch.Generator) -> CycleGAN:
+        return CycleGAN(split.form, self.hidden_dim, self.n_blocks, rng)
+
+    def _state(self) -> State:
+        """Return what `fit` has learned beside schema, codec and seed, for `save`."""
+        weights = {name: value.cpu().numpy() for name, value in self.mappings_.state_dict().items()}
+        arrays = {"shares": self.split_.view.shares, "moves": self.split_.moves, **weights}
+        return {"history": self.history_.to_dict("records"), "interrupted": self.interrupted_}, arrays
+
+    def _restore(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Set what `_state` has returned."""
+        split = _split_of(self.codec_.layout_, arrays)
+        mappings = self._network(split, torch.Generator()).mappings()
+        learned = {name: torch.from_numpy(arrays[name]) for name in arrays if name not in ("shares", "moves")}
+        try:
+            mappings.load_state_dict(learned)
+        except (RuntimeError, TypeError) as error:
+            raise ModelFileError(
+                "The weights do not fit the mappings that the parameters describe."
+            ) from error
+        self.interrupted_ = bool(facts.get("interrupted", False))
+        self.history_ = pd.DataFrame(facts.get("history", []))
+        self.split_, self.mappings_ = (
+            split,
+            mappings.to(torch_device(type(self).__name__, self.device)).eval(),
+        )
 
     def _plan(self) -> TranslationPlan:
         penalty = self.gradient_penalty
@@ -364,109 +436,14 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
         return new_scores, new_codes
 
 
-@dataclass(frozen=True)
-class Split:
-    """Which scores and discrete parts of the rows are translated; the others are kept.
-
-    Parameters
-    ----------
-    view : NormalScores
-    scores : bool array of shape (f,)
-    parts : bool array of shape (c,)
-    """
-
-    view: NormalScores
-    scores: NDArray[np.bool_]
-    parts: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, view: NormalScores, keep: Sequence[Hashable]) -> Split:
-        """Translate all columns but those of `keep`."""
-        moves = np.array([name not in keep for name in view.layout.columns], dtype=bool)
-        return cls(view, moves[view.score_spans], moves[view.part_spans])
-
-    @property
-    def form(self) -> RowForm:
-        """What the networks see: scores and parts that are translated, then what is kept."""
-        sizes = np.array(self.view.sizes, dtype=np.int64)
-        n_kept = int((~self.scores).sum() + sizes[~self.parts].sum())
-        return RowForm(int(self.scores.sum()), tuple(sizes[self.parts].tolist()), n_kept)
-
-    def rows(self, scores: NDArray[np.float32], codes: NDArray[np.int64]) -> UnpairedRows:
-        """Take the cells of rows apart, as tensors."""
-        kept = [scores[:, ~self.scores]]
-        for k in np.flatnonzero(~self.parts):
-            kept.append(np.eye(self.view.sizes[k], dtype=np.float32)[codes[:, k]])
-        arrays = scores[:, self.scores], codes[:, self.parts], np.concatenate(kept, axis=1)
-        return UnpairedRows(*map(torch.from_numpy, arrays))
-
-    def classes(self, scores: NDArray[np.float32], codes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Describe what is kept of rows by few values: categories, and the fifths of numbers."""
-        return np.concatenate(
-            [codes[:, ~self.parts], np.searchsorted(_EDGES, scores[:, ~self.scores])], axis=1
-        )
-
-    def stays(
-        self, same_code: NDArray[np.bool_], same_score: NDArray[np.bool_]
-    ) -> dict[Hashable, NDArray[np.bool_]]:
-        """Tell for each translated column which of its cells did not move, (n,) each.
-
-        Values outside the range of the fitted tables come back from their code clipped: those
-        that did not move are better taken from the frame. Members of a group share its code.
-        """
-        names, moves = self.view.layout.columns, np.zeros(len(self.view.layout), dtype=bool)
-        moves[self.view.score_spans] |= self.scores
-        moves[self.view.part_spans] |= self.parts
-        same = same_code.copy()
-        same[:, self.view.score_spans] &= same_score
-        same[:, [(span.n_levels > ATOM).any() for span in self.view.layout.spans]] = False
-        return {names[j]: same[:, j] for j in np.flatnonzero(moves)}
-
-
-def groups_of(
-    source: NDArray[np.int64], target: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Group rows by as many columns as possible, such that most rows are in groups that both tables have.
-
-    Parameters
-    ----------
-    source, target : int arrays of shape (n, q) and (n', q)
-
-    Returns
-    -------
-    int arrays of shape (n,) and (n',)
-        Number of the group. A column that would leave more than a tenth of either table in groups that
-        the other lacks is passed over; without columns, all rows are in group 0.
-
-    Examples
-    --------
-    >>> one, other = np.array([[0, 7], [1, 8]]), np.array([[1, 5], [0, 6]])   # 7, 8, 5, 6 are not shared
-    >>> [groups.tolist() for groups in groups_of(one, other)]
-    [[0, 1], [1, 0]]
-    """
-    both, n_source = np.concatenate([source, target]), len(source)
-    groups = np.zeros(len(both), dtype=np.int64)
-    for column in both.T:
-        _, finer = np.unique(np.stack([groups, column], axis=1), axis=0, return_inverse=True)
-        finer = finer.reshape(-1)
-        tables = finer[:n_source], finer[n_source:]
-        if min(np.isin(*tables).mean(), np.isin(*tables[::-1]).mean()) >= _SHARED:
-            groups = finer
-    return groups[:n_source], groups[n_source:]
-
-
-def _pooled(source: Any, target: Any, kinds: Mapping[Any, str] | None) -> tuple[Schema, pd.DataFrame]:
-    """Put the tables one below the other; what identifies rows within one of them is an identifier."""
-    schema = Schema.infer(source, kinds)
-    try:
-        target = schema.check(target)
-        declared = dict(kinds or {})
-        for one in (schema, Schema.infer(target, kinds)):
-            declared |= {name: kind for name, kind in one.kinds.items() if kind == "identifier"}
-    except DataError as error:
-        raise DataError(f"The target must be a table like the source. {error}") from error
-    both = joined([schema.check(source), target])
-    return Schema.infer(both, declared), both
+def _split_of(layout: Layout, arrays: Mapping[str, NDArray[Any]]) -> Split:
+    """Read the split off the arrays of a model file."""
+    shares, moves = arrays["shares"], arrays["moves"]
+    is_shares = shares.dtype == np.float64 and shares.shape == (layout.width,)
+    is_choice = moves.dtype == np.bool_ and moves.shape == (len(layout),)
+    if not (is_shares and is_choice and ((shares >= 0) & (shares <= 1)).all()):
+        raise ModelFileError("The shares of its values do not fit its columns.")
+    return Split(NormalScores(layout, shares), moves)
 
 
 def _check_keep(keep: Sequence[Hashable], schema: Schema) -> None:

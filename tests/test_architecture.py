@@ -37,6 +37,7 @@ FLOORS = {  # a file imports from its own floor or a lower one
     "synthesizers": 4,
     "augment": 5,
     "impute": 5,
+    "unpaired": 5,
     "translate": 5,
     "cli": 6,
     "__main__": 7,

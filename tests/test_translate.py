@@ -1,14 +1,21 @@
+import json
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.numpy import load as read_arrays
+from safetensors.numpy import save as write_arrays
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from synthgan.errors import DataError, ParameterError
-from synthgan.translate import TableTranslator, groups_of
+from benchmarks import fuzz_model_file as fuzz
+from synthgan import IndependentSynthesizer, load
+from synthgan.errors import DataError, ModelFileError, ParameterError, SynthganError
+from synthgan.synthesizers.archive import read_manifest
+from synthgan.translate import TableTranslator
+from tests.synthesizers.test_archive import everything_in, unique_values
 
 SMALL = {"hidden_dim": 16, "n_blocks": 1, "n_steps": 8, "batch_size": 32, "n_critic": 1, "device": "cpu"}
 
@@ -239,8 +246,9 @@ class TestTheEstimator:
         assert model.keep is keep
         assert not [name for name in vars(model) if name.endswith("_")]
 
-    def test_history_names_and_attributes(self, translator, source):
-        assert translator.fit(source, source.assign(age=source["age"] + 10)) is translator
+    def test_history_names_and_attributes(self, source, target):
+        translator = TableTranslator(**SMALL, random_state=0)
+        assert translator.fit(source, target) is translator
         assert len(translator.history_) == 8
         curves = {"critic_loss", "generator_loss", "wasserstein", "gradient_norm", "cycle", "movement"}
         assert curves <= set(translator.history_)
@@ -283,14 +291,144 @@ class TestTheEstimator:
             assert made.dtypes.equals(frame.dtypes)
 
 
-class TestGroups:
-    def test_columns_that_split_the_tables_are_passed_over(self):
-        rng = np.random.default_rng(0)
-        one, other = (np.stack([rng.integers(0, 3, 90), np.arange(90) + 90 * k], axis=1) for k in (0, 1))
-        first, second = groups_of(one, other)
-        assert len(set(first)) == len(set(second)) == 3
-        assert [set(one[first == g, 0]) for g in range(3)] == [set(other[second == g, 0]) for g in range(3)]
+@pytest.fixture(scope="module")
+def content(translator, tmp_path_factory):
+    """The file of a translator."""
+    path = tmp_path_factory.mktemp("translator") / "m.synthgan"
+    translator.save(path)
+    return path.read_bytes()
 
-    def test_without_columns_there_is_one_group(self):
-        first, second = groups_of(np.zeros((3, 0), int), np.zeros((2, 0), int))
-        assert (first.tolist(), second.tolist()) == ([0, 0, 0], [0, 0])
+
+@pytest.fixture
+def path(content, tmp_path):
+    (tmp_path / "m.synthgan").write_bytes(content)
+    return tmp_path / "m.synthgan"
+
+
+class TestFiles:
+    def test_a_loaded_translator_translates_to_the_last_digit(self, translator, path, source, target):
+        again = TableTranslator.load(path)
+        assert again.get_params() == translator.get_params()
+        unseen = site(3000, seed=7).assign(age=lambda t: t["age"] * 3)  # also beyond what was fitted
+        for frame in (source, target, unseen.assign(level=unseen["level"].astype(source["level"].dtype))):
+            pd.testing.assert_frame_equal(
+                again.transform(frame), translator.transform(frame), check_exact=True
+            )
+            pd.testing.assert_frame_equal(
+                again.inverse_transform(frame), translator.inverse_transform(frame), check_exact=True
+            )
+        assert (again.seed_, again.n_rows_, again.n_features_in_) == (0, 400, 8)
+        assert again.interrupted_ is translator.interrupted_
+        pd.testing.assert_frame_equal(again.history_, translator.history_)
+
+    @pytest.mark.parametrize("name", ["least_movement", "least_chance"])
+    def test_parameters_of_drawing_still_have_their_effect(self, translator, path, source, name):
+        again = TableTranslator.load(path).set_params(**{name: OTHER[name]})
+        other = clone_of_fitted(translator, **{name: OTHER[name]}).transform(source)
+        pd.testing.assert_frame_equal(again.transform(source), other)
+
+    def test_columns_are_kept_that_were_kept_in_fit(self, translator, source, path):
+        clone_of_fitted(translator, keep=["level"]).save(path)
+        made = TableTranslator.load(path).transform(source)
+        pd.testing.assert_frame_equal(made, translator.transform(source))
+
+    def test_equal_translators_give_equal_files(self, source, target, tmp_path):
+        first, second = tmp_path / "1.synthgan", tmp_path / "2.synthgan"
+        TableTranslator(**SMALL, random_state=0).fit(source, target).save(first)
+        TableTranslator.load(first).save(second)
+        assert first.read_bytes() == second.read_bytes()
+        TableTranslator(**SMALL, random_state=0).fit(source, target).save(second)
+        one, other = (fuzz.entries_of(path.read_bytes()) for path in (first, second))
+        clocks = {"history.json", "manifest.json"}  # seconds, and the hash of them
+        assert {name for name in one if one[name] != other[name]} <= clocks
+
+    def test_the_manifest_says_what_it_is(self, path):
+        manifest = read_manifest(path)
+        assert (manifest["estimator"], manifest["format_version"]) == ("table-translator", 1)
+        assert manifest["train"] == {"n_rows": 400, "n_columns": 8, "seed": 0}
+
+    def test_critics_are_not_in_it(self, content):
+        weights = fuzz.entries_of(content)["weights.safetensors"]
+        assert b'"to_source.first.weight"' in weights
+        assert b"critic" not in weights
+
+    def test_it_is_told_from_synthesizers(self, path, source, tmp_path):
+        with pytest.raises(
+            ModelFileError, match=r"m.synthgan' holds a model of TableTranslator. Read it with TableTra"
+        ):
+            load(path)
+        IndependentSynthesizer(random_state=0).fit(source).save(path)
+        with pytest.raises(
+            ModelFileError, match=r"holds a model of IndependentSynthesizer. Read it with synthgan.load"
+        ):
+            TableTranslator.load(path)
+        with pytest.raises(ModelFileError, match="There is no model file"):
+            TableTranslator.load(tmp_path / "none.synthgan")
+
+    def test_an_unfitted_translator_has_nothing_to_save(self, tmp_path):
+        with pytest.raises(NotFittedError):
+            TableTranslator().save(tmp_path / "m.synthgan")
+        assert not list(tmp_path.iterdir())
+
+    def test_every_truncation_is_refused(self, path, content):
+        for part in range(32):
+            path.write_bytes(content[: len(content) * part // 32])
+            with pytest.raises(ModelFileError, match="synthgan"):
+                TableTranslator.load(path)
+
+    @pytest.mark.parametrize("name", ["shares", "moves"])
+    @pytest.mark.parametrize("spoil", [lambda a: a[:-1], lambda a: a.astype(np.float32), lambda a: a[None]])
+    def test_arrays_that_do_not_fit_are_refused(self, path, content, name, spoil):
+        forge(path, content, lambda arrays: arrays | {name: np.ascontiguousarray(spoil(arrays[name]))})
+        with pytest.raises(ModelFileError, match="do not fit its columns"):
+            TableTranslator.load(path)
+
+    def test_shares_and_weights_that_cannot_be_are_refused(self, path, content):
+        for change, message in [
+            (lambda a: a | {"shares": -a["shares"]}, "do not fit its columns"),
+            (lambda a: a | {"to_source.out.bias": np.zeros(1, np.float32)}, "do not fit the mappings"),
+            (lambda a: {key: a[key] for key in a if key != "to_source.out.bias"}, "do not fit the mappings"),
+            (lambda a: {key: a[key] for key in a if key != "moves"}, "damaged"),
+        ]:
+            forge(path, content, change)
+            with pytest.raises(ModelFileError, match=message):
+                TableTranslator.load(path)
+
+    @pytest.mark.filterwarnings("ignore")  # of what overflows in mutants that work
+    @pytest.mark.parametrize("n_mutants", [60, pytest.param(2000, marks=pytest.mark.slow)])
+    def test_a_mutant_is_refused_or_works(self, path, content, source, n_mutants):
+        found = set()
+        for k in range(n_mutants):
+            what, changed = fuzz.mutant(content, np.random.default_rng(k))
+            path.write_bytes(changed)
+            try:
+                made = TableTranslator.load(path).transform(source.head(3))
+            except ModelFileError:
+                found.add("refused")
+            except SynthganError:
+                found.add("cannot translate")  # rows of another schema
+            except Exception as error:
+                pytest.fail(f"mutant {k}, {what}: {error!r}")
+            else:
+                assert made.shape == (3, 8), f"mutant {k}, {what}"
+                found.add("works")
+        assert {"refused", "works"} <= found
+
+    def test_it_holds_no_value_of_a_row_but_extremes(self, tmp_path):
+        real = unique_values()
+        kinds = {"cents": "numerical", "large": "numerical", "time": "datetime"}
+        model = TableTranslator(**SMALL, kinds=kinds, random_state=0)
+        model.fit(real.iloc[::2], real.iloc[1::2]).save(tmp_path / "m.synthgan")
+        held = everything_in((tmp_path / "m.synthgan").read_bytes())
+        assert not held & set(real["name"])
+        for name in ("amount", "cents", "large", "time"):
+            plain = real[name].astype("int64") if name == "time" else real[name]
+            own = set(plain.tolist()) - {plain.min(), plain.max()}
+            assert not {value for value in held & own if abs(value) >= 10_000 or value % 1}, name
+
+
+def forge(path, content, change):
+    """Change the arrays of a file and make the hashes agree."""
+    entries = fuzz.entries_of(content)
+    entries["weights.safetensors"] = write_arrays(change(read_arrays(entries["weights.safetensors"])))
+    path.write_bytes(fuzz.archive_of(entries, json.loads(entries["manifest.json"])))

@@ -224,9 +224,9 @@ class CycleGAN(nn.Module):
         nothing = torch.zeros(0, 0)
         return self.target_critic.given(nothing), self.source_critic.given(nothing)
 
-    def mappings(self) -> nn.ModuleList:
-        """Return the generators, G and F."""
-        return nn.ModuleList([self.to_target, self.to_source])
+    def mappings(self) -> nn.ModuleDict:
+        """Return the generators, G and F, by name."""
+        return nn.ModuleDict({"to_target": self.to_target, "to_source": self.to_source})
 
     def critics(self) -> nn.ModuleList:
         """Return the critics of target and source."""

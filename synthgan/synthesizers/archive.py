@@ -1,4 +1,4 @@
-"""Model files: a fitted synthesizer goes into one file and comes back out of it.
+"""Model files: a fitted synthesizer or translator goes into one file and comes back out of it.
 
 A ``.synthgan`` file is an uncompressed zip archive with a closed list of entries::
 
@@ -37,7 +37,7 @@ from contextlib import contextmanager
 from importlib import import_module, metadata
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +48,12 @@ from synthgan.errors import DataError, ModelFileError, SynthganError, listing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from synthgan.constraints import Constraint
     from synthgan.schema import Schema
-    from synthgan.synthesizers.base import BaseSynthesizer
+    from synthgan.synthesizers.base import BaseSynthesizer, State
+    from synthgan.transforms import TableCodec
 
-__all__ = ["ESTIMATORS", "FORMAT_VERSION", "load", "read_manifest", "save_model"]
+__all__ = ["ESTIMATORS", "FORMAT_VERSION", "Fitted", "load", "read_manifest", "read_model", "save_model"]
 
 FORMAT = "synthgan-model"
 FORMAT_VERSION = 1
@@ -61,8 +63,12 @@ ESTIMATORS = {
     "independent": ("synthgan.synthesizers.independent", "IndependentSynthesizer"),
     "ctgan": ("synthgan.synthesizers.ctgan", "CTGAN"),
     "tabular-diffusion": ("synthgan.synthesizers.tabular_diffusion", "TabularDiffusion"),
+    "table-translator": ("synthgan.translate", "TableTranslator"),
 }
 """What a file may name as its estimator, and the module and class that this stands for."""
+
+_READERS = {"table-translator": "TableTranslator.load"}
+_READER = "synthgan.load"  # of all others
 
 _MIB = 2**20
 _CAPS = {  # the most bytes that an entry may have; less than 2 GiB together, beyond which zip differs
@@ -84,12 +90,27 @@ _MAX_ENTRIES, _MAX_DIRECTORY = 100, 2**16
 _LIBRARIES = ("numpy", "pandas", "torch")
 
 
-def save_model(estimator: BaseSynthesizer, path: str | Path) -> None:
-    """Write a fitted synthesizer to one file, in one step.
+class Fitted(Protocol):
+    """What a file can hold: an estimator that has learned a table and can write down what it has learned."""
+
+    schema_: Schema
+    codec_: TableCodec
+    seed_: int
+    n_rows_: int
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's parameters."""
+
+    def _state(self) -> State:
+        """Return what else has been learned; `_restore` takes it back."""
+
+
+def save_model(estimator: Fitted, path: str | Path) -> None:
+    """Write a fitted estimator to one file, in one step.
 
     Parameters
     ----------
-    estimator : TabularGAN, CTGAN, TabularDiffusion or IndependentSynthesizer
+    estimator : TabularGAN, CTGAN, TabularDiffusion, IndependentSynthesizer or TableTranslator
         Fitted.
     path : str or Path
         Conventionally ending in ``.synthgan``.
@@ -133,10 +154,18 @@ def load(path: str | Path) -> BaseSynthesizer:
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged, of a newer format or no model at all.
+        If the file is missing, damaged, of a newer format, no model at all or a translator, which
+        `TableTranslator.load` reads.
     """
+    synthesizer: BaseSynthesizer = read_model(path, _READER)
+    return synthesizer
+
+
+def read_model(path: str | Path, reader: str) -> Any:
+    """Read a fitted estimator if it is one that `reader`, the public name of a function, is for."""
     with _failures_named(path), _opened(path) as file:
         manifest = _checked_manifest(file, path)
+        _check_reader(manifest["estimator"], reader)
         contents = _checked_contents(file, manifest)
         documents = {name[:-5]: _from_json(contents[name]) for name in contents if name.endswith(".json")}
         arrays = _arrays(contents["weights.safetensors"])
@@ -170,14 +199,14 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
 # --- writing ---------------------------------------------------------------------------
 
 
-def _contents(estimator: BaseSynthesizer) -> dict[str, bytes]:
+def _contents(estimator: Fitted) -> dict[str, bytes]:
     """Return every entry but the manifest."""
     from safetensors.numpy import save
 
     facts, arrays = estimator._state()
     documents = {
         "schema.json": estimator.schema_.to_dict(),
-        "constraints.json": {"rules": [rule.to_dict() for rule in estimator.constraints_]},
+        "constraints.json": {"rules": [rule.to_dict() for rule in _rules(estimator)]},
         "transform.json": estimator.codec_.to_dict(),
         "state.json": _plain({key: value for key, value in facts.items() if key != "history"}),
     }
@@ -189,7 +218,12 @@ def _contents(estimator: BaseSynthesizer) -> dict[str, bytes]:
     return contents
 
 
-def _manifest(estimator: BaseSynthesizer, contents: Mapping[str, bytes]) -> dict[str, Any]:
+def _rules(estimator: Fitted) -> list[Constraint]:
+    """Return the rules that every row keeps; a translator has none."""
+    return getattr(estimator, "constraints_", [])
+
+
+def _manifest(estimator: Fitted, contents: Mapping[str, bytes]) -> dict[str, Any]:
     owner = type(estimator).__name__
     columns, params = _columns(estimator.schema_), estimator.get_params(deep=False)
     return {
@@ -201,7 +235,7 @@ def _manifest(estimator: BaseSynthesizer, contents: Mapping[str, bytes]) -> dict
         "params": {key: _param(owner, key, value) for key, value in sorted(params.items())},
         "train": {"n_rows": estimator.n_rows_, "n_columns": len(columns), "seed": estimator.seed_},
         "columns": columns,
-        "constraints": [repr(rule)[:_MAX_RULE] for rule in estimator.constraints_],  # for readers, not for us
+        "constraints": [repr(rule)[:_MAX_RULE] for rule in _rules(estimator)],  # for readers, not for us
         "files": {key: _fingerprint(content) for key, content in contents.items()},
     }
 
@@ -394,17 +428,24 @@ def _get(document: Mapping[str, Any], key: str, kind: type[Any]) -> Any:
     return value
 
 
-def _resolve(estimator: str) -> type[BaseSynthesizer]:
+def _check_reader(estimator: str, reader: str) -> None:
+    """Refuse a synthesizer where a translator is wanted, and vice versa."""
+    wanted = _READERS.get(estimator, _READER)
+    if reader != wanted:
+        raise ModelFileError(f"holds a model of {ESTIMATORS[estimator][1]}. Read it with {wanted}.")
+
+
+def _resolve(estimator: str) -> type[Any]:
     module, name = ESTIMATORS[estimator]
     return getattr(import_module(module), name)  # type: ignore[no-any-return]
 
 
 def _rebuild(
-    estimator_class: type[BaseSynthesizer],
+    estimator_class: type[Any],
     manifest: dict[str, Any],
     documents: dict[str, Any],
     arrays: dict[str, NDArray[Any]],
-) -> BaseSynthesizer:
+) -> Any:
     from synthgan.constraints import constraint_from_dict
     from synthgan.params import Interval, check_parameter, check_parameters
     from synthgan.schema import Schema, check_column_names
@@ -416,7 +457,9 @@ def _rebuild(
     check_column_names(estimator.schema_.empty())
     if _columns(estimator.schema_) != manifest["columns"]:
         raise ModelFileError("is damaged: its manifest and its schema name different columns.")
-    estimator.constraints_ = [constraint_from_dict(part) for part in documents["constraints"]["rules"]]
+    rules = [constraint_from_dict(part) for part in documents["constraints"]["rules"]]
+    if hasattr(estimator, "constraints"):  # all but translators have them
+        estimator.constraints_ = rules
     estimator.codec_ = TableCodec.from_dict(estimator.schema_, documents["transform"])
     for name, least in (("seed", 0), ("n_rows", 1)):
         check_parameter("the manifest", name, manifest["train"][name], (Interval(int, least),))
@@ -424,7 +467,7 @@ def _rebuild(
     facts = documents["state"] | ({"history": documents["history"]} if "history" in documents else {})
     estimator._restore(facts, arrays)
     rows = estimator.codec_.inverse_transform(estimator.codec_.layout_.every_code())
-    for rule in estimator.constraints_:
+    for rule in rules:
         rule.holds(rows)  # fails here, not in `sample`, if the rule does not fit the columns
     return estimator
 

@@ -108,7 +108,7 @@ class TestMapping:
     def test_it_starts_as_the_identity(self):
         some = rows(30)
         vectors = FORM.vectors(some)
-        for mapping in network().mappings():
+        for mapping in network().mappings().values():
             raw = mapping(vectors)
             scores, codes = FORM.decide(raw, 1.0, seeded())
             assert torch.equal(scores, some.scores)
