@@ -12,7 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from synthgan.constraints import Constraint
-from synthgan.diffusion import DiffusionPlan, Given, Rows, TableDenoiser, draw, train_denoiser
+from synthgan.diffusion.denoiser import Rows, TableDenoiser
+from synthgan.diffusion.sampling import Given, draw
+from synthgan.diffusion.training import DiffusionPlan, train_denoiser
+from synthgan.gan.precision import PRECISIONS
 from synthgan.gan.run import Run
 from synthgan.layout import ATOM, CONTINUOUS, EncodedConditions, EncodedTable, Layout, Permitted
 from synthgan.params import Choice, Instance, Interval, Rule
@@ -69,6 +72,8 @@ class TabularDiffusion(NeuralSynthesizer):
         seeds no longer give equal models.
     device : str, default "auto"
         "cpu", "cuda" or another torch device; "auto" takes a GPU if there is one.
+    precision : "auto", "float32" or "bfloat16", default "auto"
+        Of matrix products, in training and sampling, as in `TabularGAN`.
     verbose : bool, default False
         Show a progress bar on stderr.
     random_state : int, numpy generator or None
@@ -122,6 +127,7 @@ class TabularDiffusion(NeuralSynthesizer):
         patience: int = 6,
         max_seconds: float | None = None,
         device: str = "auto",
+        precision: str = "auto",
         verbose: bool = False,
         random_state: RandomState = None,
     ) -> None:
@@ -140,6 +146,7 @@ class TabularDiffusion(NeuralSynthesizer):
         self.patience = patience
         self.max_seconds = max_seconds
         self.device = device
+        self.precision = precision
         self.verbose = verbose
         self.random_state = random_state
 
@@ -159,11 +166,12 @@ class TabularDiffusion(NeuralSynthesizer):
         "patience": (Interval(int, 1),),
         "max_seconds": (Interval(float, 0, open_low=True), Choice((None,))),
         "device": (Instance((str,), "'auto', 'cpu' or a torch device such as 'cuda'"),),
+        "precision": (Choice(PRECISIONS),),
         "verbose": (Choice((True, False)),),
     }
 
     def _network(self, layout: Layout) -> TableDenoiser:
-        return TableDenoiser(layout, self.hidden_dim, self.n_blocks)
+        return TableDenoiser(layout, self.hidden_dim, self.n_blocks, self.precision)
 
     def _train(self, network: TableDenoiser, encoded: EncodedTable, run: Run) -> None:
         n_rows, n_spans = encoded.codes.shape

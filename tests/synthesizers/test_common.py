@@ -43,6 +43,7 @@ SMALL_DIFFUSION = {
     "n_diffusion_steps": 4,
     "batch_size": 32,
     "device": "cpu",
+    "precision": "float32",
 }
 SMALL_CTGAN = {
     "noise_dim": 4,
@@ -109,6 +110,7 @@ CHANGES = {  # for each estimator and parameter another value, which must change
         "weight_decay": 10.0,
         "conditional_share": 0.9,
         "heldout_fraction": 0.3,
+        "precision": "bfloat16",
         "random_state": 1,
     },
 }

@@ -17,6 +17,7 @@ SMALL = {  # a network that learns next to nothing, in no time
     "n_steps": 48,
     "batch_size": 32,
     "device": "cpu",
+    "precision": "float32",  # the same model on every machine
     "random_state": 0,
 }
 LEARNS = SMALL | {  # one that learns a small table in two seconds
