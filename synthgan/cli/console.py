@@ -106,7 +106,9 @@ kind_option = click.option(
     help="Treat a column as numerical, categorical, boolean, datetime, timedelta, identifier or constant. "
     "Repeat for more columns.",
 )
-max_seconds_option = click.option("--max-seconds", type=float, help="Time budget of the training.")
+max_seconds_option = click.option(
+    "--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Time budget of the training."
+)
 
 
 def seed_option(help_text: str, default: int | None = None) -> Callable[[Command], Command]:

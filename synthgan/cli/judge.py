@@ -43,7 +43,7 @@ def _gates(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> li
     return [(match[1], match[2], float(match[3])) for _, match in found if match]
 
 
-@click.command()
+@click.command(short_help="Tell how good a synthetic table is.")
 @click.option("--real", required=True, help="The table that the model was fitted to.")
 @click.option("--synthetic", required=True, help="The table that it made.")
 @click.option("--holdout", help="Real rows that the model has not seen: the reference for every figure.")

@@ -142,7 +142,7 @@ def new_model(model: str, kinds: dict[str, str] | None, seed: int | None, **trai
 
 @click.command()
 @click.argument("model")
-@click.option("-n", "--rows", type=int, help="How many rows to make; left out with --given.")
+@click.option("-n", "--rows", type=click.IntRange(0), help="How many rows to make; left out with --given.")
 @click.option(
     "-o",
     "--output",
@@ -159,7 +159,9 @@ def new_model(model: str, kinds: dict[str, str] | None, seed: int | None, **trai
     "'sex=Female,Male', or 'note=' for missing. Repeat for more columns.",
 )
 @click.option("--given", help="A table of some columns, kept as they are: one row out for each row in.")
-@click.option("--n-passes", type=int, help="Passes per row: 1 is fastest, more are more faithful.")
+@click.option(
+    "--n-passes", type=click.IntRange(1), help="Passes per row: 1 is fastest, more are more faithful."
+)
 @seed_option("Makes the rows reproducible.")
 @quiet_option
 def sample(
@@ -365,7 +367,8 @@ def augment(
     write_table(augmented, output)
     n_new = len(augmented) - len(frame)
     told = rules_kept(rules, "every new row") if n_new else []
-    for line in (f"Added {n_new:,} rows.", *told):
+    wrote = "" if output == "-" else f" Wrote {output}."
+    for line in (f"Added {n_new:,} rows.{wrote}", *told):
         say(printable(line), quiet)
 
 

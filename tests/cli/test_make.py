@@ -174,7 +174,7 @@ def test_augment_tells_which_rules_every_new_row_keeps(folder, real):
     IndependentSynthesizer(constraints=[rule]).fit(real).save("m.synthgan")
     command = ("augment", "rare.parquet", "--target", "rich", "--seed", "0", "-o", "more.parquet")
     told = run(*command, "--model", "m.synthgan").stderr
-    assert told.endswith(f"Added 200 rows.\n  every new row keeps\n    {rule}\n")
+    assert told.endswith(f"Added 200 rows. Wrote more.parquet.\n  every new row keeps\n    {rule}\n")
     assert rule.holds(pd.read_parquet("more.parquet")).all()
     assert "keeps" not in run(*command, "--model", "m.synthgan", "--strategy", "0.2").stderr  # none is new
     assert "keeps" not in run(*command, "--max-seconds", "0.3").stderr  # no rule was found
