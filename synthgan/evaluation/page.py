@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -98,15 +99,21 @@ def _tables(report: Report) -> Iterator[dict[str, Any]]:
             text = f"{report.facts['privacy']['threat_model']} {text}"
         if table is not None and len(table):
             rows = [[write(row) for write in columns.values()] for row in table.to_dict("records")]
-            yield {"title": title, "text": text, "titles": list(columns), "rows": rows}
+            words = {k for k, write in enumerate(columns.values()) if isinstance(write, _Text)}
+            yield {"title": title, "text": text, "titles": list(columns), "rows": rows, "words": words}
 
 
 Cell = Callable[[dict[Hashable, Any]], str]
 
 
-def _text(name: str) -> Cell:
-    """Write a cell as it is."""
-    return lambda row: str(row[name])
+@dataclass(frozen=True)
+class _Text:
+    """Writes a cell as it is: a word, which stands on the left of its column."""
+
+    name: str
+
+    def __call__(self, row: dict[Hashable, Any]) -> str:
+        return str(row[self.name])
 
 
 def _count(name: str) -> Cell:
@@ -147,13 +154,13 @@ _DETAILS: dict[str, tuple[str, str, dict[str, Cell]]] = {
         "Models",
         "Each model, trained on one table and tested on another, with its score and 95 % interval.",
         {
-            "model": _text("model"),
-            "trained on": _text("train"),
-            "tested on": _text("test"),
+            "model": _Text("model"),
+            "trained on": _Text("train"),
+            "tested on": _Text("test"),
             "score": _ranged("score", low="low", high="high"),
-            "in": _text("units"),
+            "in": _Text("units"),
             "second score": _figure("second", "plain"),
-            "in ": _text("second_units"),
+            "in ": _Text("second_units"),
         },
     ),
     "augmentation": (
@@ -161,11 +168,11 @@ _DETAILS: dict[str, tuple[str, str, dict[str, Cell]]] = {
         "The same model trained on the real rows and on what is added to them, tested on the holdout; lift "
         "is the difference to the real rows alone.",
         {
-            "trained on": _text("strategy"),
-            "metric": _text("metric"),
+            "trained on": _Text("strategy"),
+            "metric": _Text("metric"),
             "score": _figure("score", "plain"),
             "lift": _ranged("lift", "plain", low="low", high="high"),
-            "verdict": _text("verdict"),
+            "verdict": _Text("verdict"),
         },
     ),
     "membership": (
@@ -174,8 +181,8 @@ _DETAILS: dict[str, tuple[str, str, dict[str, Cell]]] = {
         "about who was in the real one gives an AUC of 0.5. p is corrected for all tests of this table; a "
         "leak is found at 0.01.",
         {
-            "attack": _text("attack"),
-            "records": _text("records"),
+            "attack": _Text("attack"),
+            "records": _Text("records"),
             "members": _count("n_members"),
             "others": _count("n_others"),
             "AUC": _ranged("auc", "AUC"),
@@ -189,7 +196,7 @@ _DETAILS: dict[str, tuple[str, str, dict[str, Cell]]] = {
         "How often the nearest synthetic rows give away a cell of a record whose other cells are known. Only "
         "what real records have over holdout records is a leak.",
         {
-            "column": _text("secret"),
+            "column": _Text("secret"),
             **_RATES,
             "one guess for all": _figure("baseline", "ratio"),
             "excess": _ranged("excess", "ratio"),
@@ -212,7 +219,7 @@ _DETAILS: dict[str, tuple[str, str, dict[str, Cell]]] = {
     "copies": (
         "Copied records",
         "The share of records that have a copy among the synthetic rows.",
-        {"copy": _text("copy"), **_RATES, "p": _p},
+        {"copy": _Text("copy"), **_RATES, "p": _p},
     ),
 }
 """Title, explanation and columns of each table of detail."""

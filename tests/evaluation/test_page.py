@@ -1,3 +1,4 @@
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -126,6 +127,21 @@ def test_attacks_and_models_are_listed(report):
         assert words in text
     assert "The attacker has the synthetic table" in text
     assert "supervised" in text
+
+
+def test_words_stand_on_the_left_and_figures_on_the_right(report):
+    page = render(report)
+    assert '<th class="word">trained on</th>' in page
+    assert '<td class="word">supervised</td>' in page
+    assert "<th>AUC</th>" in page
+    assert not re.search(r'class="word">[\d<]', page)
+
+
+def test_a_percent_sign_stays_with_its_number(report):
+    start, end = (render(report).index(words) for words in ('<section class="answers">', "</section>"))
+    answers = render(report)[start:end]
+    assert "\u00a0%" in answers
+    assert " %" not in answers
 
 
 def test_worst_columns_come_first(report):
