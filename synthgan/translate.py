@@ -379,10 +379,8 @@ class TableTranslator(BaseEstimator):  # type: ignore[misc]
             ) from error
         self.interrupted_ = bool(facts.get("interrupted", False))
         self.history_ = pd.DataFrame(facts.get("history", []))
-        self.split_, self.mappings_ = (
-            split,
-            mappings.to(torch_device(type(self).__name__, self.device)).eval(),
-        )
+        self.split_ = split
+        self.mappings_ = mappings.to(torch_device(type(self).__name__, self.device)).eval()
 
     def _plan(self) -> TranslationPlan:
         penalty = self.gradient_penalty

@@ -332,6 +332,15 @@ class TestFiles:
         made = TableTranslator.load(path).transform(source)
         pd.testing.assert_frame_equal(made, translator.transform(source))
 
+    def test_odd_names_and_what_is_kept_come_back(self, path):
+        frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=[0, "a b", "ü"])
+        for keep in ([0], ("ü", 0)):
+            model = TableTranslator(**SMALL, keep=keep, random_state=0).fit(frame, frame[::-1] + 1)
+            model.save(path)
+            again = TableTranslator.load(path)
+            assert again.keep == keep
+            assert again.transform(frame).equals(model.transform(frame))
+
     def test_equal_translators_give_equal_files(self, source, target, tmp_path):
         first, second = tmp_path / "1.synthgan", tmp_path / "2.synthgan"
         TableTranslator(**SMALL, random_state=0).fit(source, target).save(first)

@@ -306,7 +306,8 @@ def train_cycle_gan(
         L_GAN(G, C_target) + L_GAN(F, C_source)
             + lambda_cycle L_cycle + lambda_identity L_identity + lambda_movement L_movement
 
-    The last term, |G(x) - x| + |F(y) - y|, chooses the nearest of the mappings that would do.
+    The last term, |G(x) - x| + |F(y) - y|, chooses the nearest of the mappings that would do. All of it is
+    float32: with products in bfloat16 (`mixed_precision`) a step of such small networks took .98 of the time.
     The history says ``critic_loss``, ``generator_loss`` (the first two terms), ``wasserstein`` (sum of both
     critics), ``gradient_norm``, ``cycle`` and ``movement`` (means of both directions).
     """
