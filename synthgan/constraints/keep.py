@@ -173,7 +173,7 @@ class Keeper:
                     break
                 _refuse(faults, attempt)
             new_seed = _seed(seed, "again", rows.start, attempt)
-            others = frame.drop(index=bad)
+            others = frame.drop(index=pd.Index(bad))
             if encoded is not None and self.conditions.n_rows is not None:
                 new, is_of_use = self._draw_each(bad, new_seed, encoded, draw, block_rows, others)
             else:
