@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from itertools import count
@@ -23,6 +24,7 @@ from synthgan.layout import EncodedConditions, EncodedTable
 from synthgan.schema import Schema
 from synthgan.seeding import stream
 from synthgan.transforms import TableCodec
+from synthgan.transforms.categorical import CategoricalCodec
 from synthgan.transforms.conditions import NO_CONDITIONS, Conditions, Range
 from synthgan.transforms.determined import conditions_of
 from synthgan.transforms.modes import choose_atoms
@@ -157,6 +159,8 @@ class Keeper:
         ConditionError
             If a rule cannot be kept: what is given breaks it, or it has been tried often enough.
         """
+        if not self.conditions.fills_gaps:
+            self._require_room(len(rows))
         encoded = None if self.conditions is NO_CONDITIONS else self.conditions.encode(self.codec)
         table = draw(rows, seed, encoded)
         fewest, n_barren = len(rows) + 1, 0
@@ -250,6 +254,21 @@ class Keeper:
             if isinstance(rule, Unique):
                 unlike &= ~occurs(columns_of(drawn, rule), pd.concat(columns_of(others, rule), axis=1))
         return bool(unlike.any())
+
+    def _require_room(self, n_rows: int) -> None:
+        """Refuse to draw more rows than there are combinations of categories that have to be unlike."""
+        for rule in self.rules:
+            if isinstance(rule, Unique):
+                codecs = [self.codec.codecs_[name] for name in rule.columns]
+                sizes = [
+                    len(own.levels_) + own.has_missing_ if isinstance(own, CategoricalCodec) else math.inf
+                    for own in codecs
+                ]
+                if n_rows > math.prod(sizes):
+                    raise ConditionError(
+                        f"{rule} cannot hold in {n_rows:,} rows: its columns have {math.prod(sizes):,} "
+                        "combinations of values. Ask for fewer rows, or fit without the rule."
+                    )
 
     @property
     def _max_tries(self) -> int:

@@ -225,16 +225,26 @@ def unlike(frame, names, **options):
     return model, asked
 
 
-def test_more_unlike_rows_than_there_are_values_are_given_up_soon():
+def test_more_unlike_rows_than_there_are_values_are_refused_at_once():
+    frame = pd.DataFrame({"level": list("abcdef") * 50, "part": ["x", "y", None] * 100})
+    model, asked = unlike(frame, ["level", "part"])
+    with pytest.raises(ConditionError, match=r"hold in 19 rows: .* 18 combinations.* Ask for fewer rows"):
+        model.sample(19, random_state=0)
+    with pytest.raises(ConditionError, match="hold in 300 rows"):
+        model.sample(conditions=frame, random_state=0)
+    assert asked == []
+
+
+def test_more_unlike_rows_than_are_drawn_are_given_up_soon():
     """The six levels are found in a few tries, and then five more find nothing new."""
     frame = pd.DataFrame({"level": list("abcdef") * 50, "part": ["x", "y", "y"] * 100})
-    model, asked = unlike(frame, ["level"])
-    with pytest.raises(ConditionError, match="1 of 7 rows break Unique.* Ask for fewer rows"):
-        model.sample(7, random_state=0)
+    model, asked = unlike(frame, ["level", "part"])
+    with pytest.raises(ConditionError, match=r"1 of 7 rows break Unique.* Ask for fewer rows"):
+        model.sample(7, conditions={"part": "x"}, random_state=0)
     assert sum(asked) < 12 * BLOCK_ROWS
     model, asked = unlike(frame, ["level", "part"], max_tries=400)
-    with pytest.raises(ConditionError, match="100 of 106 rows break Unique"):
-        model.sample(106, conditions={"part": "x"}, random_state=0)
+    with pytest.raises(ConditionError, match="6 of 12 rows break Unique"):
+        model.sample(12, conditions={"part": "x"}, random_state=0)
     assert 20 * BLOCK_ROWS < sum(asked) < 30 * BLOCK_ROWS
 
 
