@@ -188,13 +188,13 @@ def sample(
     synthgan sample model.synthgan -n 100000000 -o out/ --seed 0
     """
     from synthgan.io import check_destination, read_table, write_table
-    from synthgan.synthesizers.archive import load, read_manifest
+    from synthgan.synthesizers.archive import ESTIMATORS, load, read_manifest
     from synthgan.synthesizers.parts import is_folder
     from synthgan.transforms.where import parse_where
 
     if n_passes is not None and (estimator := read_manifest(model)["estimator"]) != "tabular-gan":
         raise click.UsageError(
-            f"--n-passes is for models of TabularGAN. This is one of {_MODELS[estimator]}."
+            f"--n-passes is for models of TabularGAN. This is one of {ESTIMATORS[estimator][1]}."
         )
     if rows is None and given is None:
         raise click.UsageError("Missing option '-n' / '--rows' (it may be left out with --given).")

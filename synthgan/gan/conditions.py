@@ -90,6 +90,10 @@ class Given:
         rows = book.rows(conditions.table).to(device)
         return cls(rows, torch.from_numpy(conditions.known).to(device), allowed, conditions.in_order)
 
+    def hidden(self, j: int, n_rows: int) -> Tensor:
+        """Rows, of `n_rows`, whose cell of column j is not known, shape (b,)."""
+        return torch.nonzero(~self.known[:, j].expand(n_rows)).flatten()
+
 
 def canonical_order(frequency: Tensor, widths: list[int]) -> list[int]:
     """Order in which unconditional sampling draws the columns: the least entropy first.

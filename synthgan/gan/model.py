@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from synthgan.gan.conditions import canonical_order
-from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, initialise
+from synthgan.gan.forest import Forest
+from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, Rows, initialise
 from synthgan.gan.precision import mixed_precision
 from synthgan.gan.run import Run
 from synthgan.gan.sampling import Sampler
@@ -43,7 +45,7 @@ class Architecture:
 
 
 class LatentGAN(nn.Module):
-    """Decoder, encoder, generator and critic over one layout, with the calibration of one pass."""
+    """Decoder, encoder, generator, critic and trees over one layout, and the calibration of what they draw."""
 
     offsets: Tensor
     drawing_order: Tensor
@@ -58,6 +60,7 @@ class LatentGAN(nn.Module):
         self.encoder = Encoder(book, a.hidden_dim, a.latent_dim)
         self.generator = Generator(a.noise_dim, a.hidden_dim, a.generator_dim, 3, a.latent_dim)
         self.critic = Critic(a.latent_dim, a.hidden_dim, a.critic_dim, 3, a.pac_size)
+        self.forest = Forest(book)
         self.register_buffer("drawing_order", torch.arange(len(layout)))
         self.register_buffer("offsets", torch.zeros(2, layout.width))  # with latent vector, and chain
 
@@ -79,8 +82,9 @@ class LatentGAN(nn.Module):
         gan: GANPlan,
         heldout_fraction: float,
         run: Run,
+        grow: Callable[[Decoder, Rows, Rows], Forest] | None = None,
     ) -> None:
-        """Go through both phases and calibrate."""
+        """Go through both phases, let trees grow from training and held-out rows, and calibrate."""
         device = self.offsets.device
         initialise(self, run.rng)
         if not self.book.widths:
@@ -103,14 +107,19 @@ class LatentGAN(nn.Module):
 
         train_gan(self.generator, self.critic, self.decoder, latents, train, gan, diversity, run, self.mixed)
         self._match_moments(latents, run.seed)
+        if grow is not None and not run.interrupted:
+            self.forest = grow(self.decoder, train, heldout)
         self._calibrate(frequency, run.seed)
 
     def sampler(self, n_passes: int | None) -> Sampler:
-        """Prepare sampling in `n_passes`; None means one column a pass."""
+        """Prepare sampling in `n_passes`; None means one column a pass, and trees have the last word."""
         order = self.order
         n_passes = len(order) if n_passes is None else n_passes
-        offsets = self.offsets[int(n_passes >= len(order))]
-        return Sampler(self.decoder, self.generator, order, offsets, n_passes, self.mixed)
+        is_chain = n_passes >= len(order)
+        forest = self.forest if is_chain else None
+        return Sampler(
+            self.decoder, self.generator, order, self.offsets[int(is_chain)], n_passes, forest, self.mixed
+        )
 
     @torch.no_grad()
     def _match_moments(self, latents: Tensor, seed: int) -> None:

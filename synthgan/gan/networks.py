@@ -108,6 +108,10 @@ class CodeBook(nn.Module):
     cells : int64 Tensor of shape (w,)
         Cells that the alpha of each code has: 1 for an atom, `CELLS` for an interval,
         the number of members for a group.
+    n_codes : int64 Tensor of shape (g,)
+        Number of codes of each span; `widths` is the same as a list.
+    position : float32 Tensor of shape (w,)
+        Rank of each code in [0, 1]; NaN where codes have no order.
     n_ramps : int
         Number of ramps over the ranks of ordered codes, of all columns together (piecewise-linear
         encoding, Gorishniy et al. 2022, eq. (1)).
@@ -116,6 +120,8 @@ class CodeBook(nn.Module):
     starts: Tensor
     missing: Tensor
     cells: Tensor
+    n_codes: Tensor
+    position: Tensor
     ramps: Tensor
     ramp_rows: Tensor
     ramp_index: Tensor
@@ -148,6 +154,8 @@ class CodeBook(nn.Module):
                 [span.start + span.missing if span.missing >= 0 else -1 for span in layout.spans], np.int64
             ),
             "cells": cells.astype(np.int64),
+            "n_codes": np.array(self.widths, dtype=np.int64),
+            "position": np.concatenate([np.zeros(0, np.float32), *(span.position for span in layout.spans)]),
             **_ramps(layout),
             "fine_index": np.array(self.fine, dtype=np.int64),
             "fine_starts": layout.starts[self.fine],
@@ -157,6 +165,11 @@ class CodeBook(nn.Module):
         }.items():
             self.register_buffer(name, torch.as_tensor(value), persistent=False)
         self.n_ramps = int((self.ramps != 0).any(dim=1).sum())
+
+    def span(self, j: int) -> slice:
+        """Offsets of the codes of column j."""
+        start = int(self.starts[j])
+        return slice(start, start + self.widths[j])
 
     def rows(self, encoded: EncodedTable) -> Rows:
         """Turn codes and alphas into offsets and cells."""

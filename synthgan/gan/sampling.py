@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from synthgan.gan.conditions import Allowed, Given, grouped
+from synthgan.gan.forest import Forest
 from synthgan.gan.networks import CELLS, Decoder, Generator, Rows
 
 __all__ = ["Sampler", "inverse_cdf"]
@@ -55,6 +56,19 @@ def inverse_cdf(logits: Tensor, uniform: Tensor, context: Tensor | None = None) 
     return drawn.clamp_(max=logits.shape[1] - 1)
 
 
+def _offsets_to_match(logits: Tensor, frequency: Tensor, share: Tensor | None = None) -> Tensor:
+    """Offsets of shape (k,) with which the mean probabilities of m contexts meet `frequency`, shape (k,).
+
+    `share`, shape (m,), weighs the contexts; equally without it.
+    """
+    offsets = torch.zeros_like(frequency)
+    for _ in range(8):
+        probability = (logits + offsets).softmax(dim=1)  # (m, k)
+        made = probability.mean(dim=0) if share is None else share @ probability
+        offsets += ((frequency + 1e-6) / (made + 1e-6)).log().clamp(-2, 2)
+    return offsets
+
+
 def _uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(rng.random(shape, dtype=np.float32))
 
@@ -75,6 +89,8 @@ class Sampler:
         there are columns: a chain without latent vector. Between: groups of columns, each
         conditioned on the latent vector and on the groups before. Columns with a condition do
         not count: they come before.
+    forest : Forest, optional
+        Trees of columns that are drawn again at the end.
     mixed : context manager, optional
         Context of the networks' matrix products, see `mixed_precision`; probabilities are float32 in any.
     """
@@ -86,9 +102,11 @@ class Sampler:
         order: list[int],
         offsets: Tensor,
         n_passes: int,
+        forest: Forest | None = None,
         mixed: AbstractContextManager[Any] = nullcontext(),  # noqa: B008
     ) -> None:
         self.decoder, self.generator = decoder, generator
+        self.forest = Forest(decoder.book) if forest is None else forest
         self.book = decoder.book
         self.order, self.n_passes, self.mixed = order, n_passes, mixed
         self.noise_dim = generator.noise.in_features
@@ -106,7 +124,8 @@ class Sampler:
 
         Draws `n_rows` rows; before a column is drawn, its offsets are moved until the mean of its
         probabilities over all contexts meets `frequency`, shape (w,). Later columns thus
-        see contexts that are right already. Returns the offsets, shape (w,).
+        see contexts that are right already. The bias of the forest is moved likewise, in place.
+        Returns the offsets, shape (w,).
         """
         self.draw(n_rows, rng, frequency=frequency)
         return self.bias - self.decoder.bias.detach()
@@ -143,6 +162,9 @@ class Sampler:
                 self._draw_column(j, hidden, drawn, numbers[:, j], allowed.get(j), rows)
             if group[-1] != rest[-1]:
                 self._observe(group, drawn)
+        for number, j in enumerate(self.forest.columns.tolist()):
+            hidden_rows = slice(None) if given is None else given.hidden(j, n_rows)
+            self._draw_again(number, j, drawn, numbers[:, j, 1], hidden_rows, allowed.get(j), frequency)
         return Rows(drawn.codes, drawn.cells), drawn.places
 
     def _meet(self, given: Given, drawn: _Drawn, rng: np.random.Generator) -> list[int]:
@@ -276,6 +298,27 @@ class Sampler:
                 drawn.places[rows, i] = (first + (last - first) * numbers[:, 2])[mine]
         return log_mass
 
+    def _draw_again(
+        self,
+        number: int,
+        j: int,
+        drawn: _Drawn,
+        uniform: Tensor,
+        rows: Tensor | slice,
+        allowed: Allowed | None,
+        frequency: Tensor | None,
+    ) -> None:
+        """Draw column j by its trees; all its codes are atoms, so it has used one number of three so far."""
+        span = self.book.span(j)
+        logits = self.forest.logits(number, Rows(drawn.codes[rows], drawn.cells[rows]))
+        if frequency is not None:
+            offsets = _offsets_to_match(logits, frequency[span])
+            self.forest.bias[span] += offsets
+            logits += offsets
+        if allowed is not None:
+            logits = logits + allowed.log_mass
+        drawn.codes[rows, j] = inverse_cdf(logits, uniform[rows]) + span.start
+
     def _hidden(self, embedded: Tensor) -> Tensor:
         """Run the decoder's trunk, (m, h) -> (m, h)."""
         with self.mixed:
@@ -296,23 +339,15 @@ class Sampler:
 
     def _logits(self, j: int, hidden: Tensor) -> Tensor:
         """Logits over the codes of column j, (m, h) -> (m, k)."""
-        span = self._span(j)
+        span = self.book.span(j)
         return torch.addmm(self.bias[span], hidden, self.weight[span].T)
 
     def _match(self, j: int, hidden: Tensor, drawn: _Drawn, frequency: Tensor) -> None:
         """Move the offsets of column j until its mean probabilities meet `frequency`."""
-        span = self._span(j)
-        n_rows = len(drawn.codes)
-        share = torch.full((n_rows,), 1 / n_rows, device=hidden.device)
+        span, share = self.book.span(j), None
         if drawn.context is not None:
-            share = torch.bincount(drawn.context, minlength=len(hidden)) / n_rows  # (m,)
-        for _ in range(8):
-            made = share @ self._logits(j, hidden).softmax(dim=1)  # (k,)
-            self.bias[span] += ((frequency[span] + 1e-6) / (made + 1e-6)).log().clamp(-2, 2)
-
-    def _span(self, j: int) -> slice:
-        start = int(self.book.starts[j])
-        return slice(start, start + self.book.widths[j])
+            share = torch.bincount(drawn.context, minlength=len(hidden)) / len(drawn.codes)  # (m,)
+        self.bias[span] += _offsets_to_match(self._logits(j, hidden), frequency[span], share)
 
     def _observe(self, group: list[int], drawn: _Drawn) -> None:
         """Show the decoder the columns just drawn: split contexts that differ, add embeddings."""

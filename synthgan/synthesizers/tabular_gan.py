@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from synthgan.boosting import grow
 from synthgan.constraints import Constraint
 from synthgan.errors import ModelFileError
 from synthgan.gan.conditions import Allowed, Given
@@ -103,6 +104,10 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         Rows that the critic judges together (PacGAN), against mode collapse.
     conditional_share : float in [0, 1], default 0.25
         Share of the GAN's rows that are trained with some cells observed.
+    n_trees : int >= 0, default 100
+        Most trees of a boosted classifier that draws a column of 2 to 10 categories once more, given all
+        other cells, at the end of the default chain of passes; kept for columns in which it foretells
+        held-out cells better than the decoder. 0: none.
     n_passes : int >= 1, optional
         Decoder passes of `sample`, see there; None means one for each column.
     max_seconds : float > 0, optional
@@ -182,6 +187,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         critic_lr: float = 1.2e-3,
         pac_size: int = 1,
         conditional_share: float = 0.25,
+        n_trees: int = 100,
         n_passes: int | None = None,
         max_seconds: float | None = None,
         device: str = "auto",
@@ -214,6 +220,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         self.critic_lr = critic_lr
         self.pac_size = pac_size
         self.conditional_share = conditional_share
+        self.n_trees = n_trees
         self.n_passes = n_passes
         self.max_seconds = max_seconds
         self.device = device
@@ -247,6 +254,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         "critic_lr": (Interval(float, 0, open_low=True),),
         "pac_size": (Interval(int, 1),),
         "conditional_share": (Interval(float, 0, 1),),
+        "n_trees": (Interval(int, 0),),
         "n_passes": (Interval(int, 1), Choice((None,))),
         "max_seconds": (Interval(float, 0, open_low=True), Choice((None,))),
         "device": (Instance((str,), "'auto', 'cpu' or a torch device such as 'cuda'"),),
@@ -281,7 +289,8 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         n_passes : int >= 1, optional
             Passes of the decoder, instead of the constructor's. 1: all columns at once from one
             forward pass of the generator. As many as columns, or more: one column a pass, each
-            given all before, without the generator. Between: groups of columns, given the
+            given all before, without the generator, and at last those that have trees once more.
+            Between: groups of columns, given the
             generator's latent vector and the groups before. Columns with conditions come before
             and do not count.
 
@@ -388,7 +397,8 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
 
     def _train(self, network: LatentGAN, encoded: EncodedTable, run: Run) -> None:
         autoencoder, gan = self._plans(*encoded.codes.shape)
-        network.train_on(encoded, autoencoder, gan, self.heldout_fraction, run)
+        trees = partial(grow, n_trees=self.n_trees, seed=run.seed) if self.n_trees else None
+        network.train_on(encoded, autoencoder, gan, self.heldout_fraction, run, trees)
 
     def _draw(self, rows: int | range, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
         return self._draw_in(self.n_passes, rows, seed, conditions)
@@ -457,3 +467,5 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         super()._restore(facts, arrays)
         if sorted(self.model_.order) != list(range(len(self.model_.order))):
             raise ModelFileError("The drawing order must name each column once.")
+        if not self.model_.forest.is_sound:
+            raise ModelFileError("The trees must name columns, codes and nodes that there are.")

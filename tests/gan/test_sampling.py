@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from synthgan.gan.conditions import Allowed, Given, grouped
+from synthgan.gan.forest import Forest
 from synthgan.gan.networks import Rows
 from synthgan.gan.sampling import Sampler, _Drawn, inverse_cdf
 from synthgan.layout import EncodedConditions, EncodedTable, Permitted
@@ -386,3 +387,72 @@ def test_restricted_columns_are_shown_by_their_modes_and_then_as_they_are():
     assert sorted(rest) == [0, 1, 3]
     assert drawn.coarse == []
     torch.testing.assert_close(drawn.embedded, expected, rtol=1e-4, atol=1e-5)
+
+
+# Trees have the last word
+
+
+def with_last_word(made, layout, j, bias):
+    """A chain after which column j is drawn by the same logits in every row."""
+    book, span = made.book, made.book.span(j)
+    flat = torch.zeros(layout.width)
+    flat[span] = torch.tensor(bias)
+    leaf = {"feature": torch.zeros(1, 1), "threshold": torch.zeros(1, 1), "branches": torch.zeros(1, 1, 2)}
+    columns, values = torch.tensor([j]), torch.zeros(1, layout.width)
+    code = torch.tensor([span.start])
+    forest = Forest(
+        book, columns=columns, values=values, bias=flat, code=code, value=torch.zeros(1, 1), **leaf
+    )
+    offsets = torch.zeros(layout.width)
+    order = order_of(layout)
+    chain = Sampler(made.decoder, made.generator, order, offsets, len(layout))
+    return chain, Sampler(made.decoder, made.generator, order, offsets, len(layout), forest)
+
+
+def test_only_the_column_with_trees_is_drawn_again():
+    made = networks(MIXED)
+    chain, again = with_last_word(made, MIXED, 1, [0.0, 30.0])
+    before, after = (sampler.draw(200, np.random.default_rng(0)) for sampler in (chain, again))
+    assert (after[0].codes[:, 1] == made.book.span(1).stop - 1).all()
+    assert not torch.equal(before[0].codes[:, 1], after[0].codes[:, 1])
+    others = [0, 2, 3, 4]
+    assert torch.equal(before[0].codes[:, others], after[0].codes[:, others])
+    assert torch.equal(before[0].cells, after[0].cells)
+    assert torch.equal(before[1], after[1])
+
+
+def test_what_is_known_is_not_drawn_again():
+    made = networks(MIXED)
+    _, again = with_last_word(made, MIXED, 1, [0.0, 30.0])
+    table = random_table(MIXED, 60)
+    table.codes[:, 1] = 0
+    known = np.zeros((60, len(MIXED)), bool)
+    known[:20, 1] = True
+    rows = made.book.rows(table)
+    drawn, _ = again.draw(60, np.random.default_rng(0), Given(rows, torch.from_numpy(known), {}, True))
+    assert (drawn.codes[:20, 1] == made.book.span(1).start).all()
+    assert (drawn.codes[20:, 1] == made.book.span(1).start + 1).all()
+
+
+def test_what_is_not_allowed_is_not_drawn_by_trees():
+    made = networks(MIXED)
+    _, again = with_last_word(made, MIXED, 3, [0.0, 0.0, 0.0, 30.0])
+    permitted = Permitted(np.array([0, 1]), np.array([-1.0, -1.0]), np.array([1.0, 1.0]))
+    known = torch.zeros(1, len(MIXED), dtype=torch.bool)
+    rows = made.book.rows(random_table(MIXED, 1))
+    given = Given(rows, known, {3: Allowed.of(made.book, 3, permitted)}, False)
+    drawn, _ = again.draw(100, np.random.default_rng(0), given)
+    assert set((drawn.codes[:, 3] - made.book.span(3).start).tolist()) == {0, 1}
+
+
+def test_calibration_moves_the_trees_to_the_frequencies_too():
+    made = networks(MIXED)
+    _, again = with_last_word(made, MIXED, 1, [0.0, 30.0])
+    frequency = torch.cat([torch.full((part.n_codes,), 1 / part.n_codes) for part in MIXED.spans])
+    frequency[made.book.span(1)] = torch.tensor([0.8, 0.2])
+    for _ in range(3):  # each moves an offset by 16 at the most
+        again.calibrate(frequency, 100, np.random.default_rng(0))
+    drawn, _ = again.draw(4000, np.random.default_rng(1))
+    assert float((drawn.codes[:, 1] == made.book.span(1).start).float().mean()) == pytest.approx(
+        0.8, abs=0.03
+    )

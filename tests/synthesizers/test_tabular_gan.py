@@ -77,6 +77,41 @@ def test_passes_can_be_chosen_at_either_place(model):
         model.set_params(n_passes=None)
 
 
+@pytest.fixture(scope="module")
+def parity():
+    """Whether two coins differ: no network learns that in so few steps, but trees do."""
+    coins = np.random.default_rng(0).integers(2, size=(2000, 2))
+    return pd.DataFrame({"a": coins[:, 0], "b": coins[:, 1], "differ": coins[:, 0] != coins[:, 1]}).astype(
+        str
+    )
+
+
+def right(frame):
+    return ((frame["a"] != frame["b"]).astype(str) == frame["differ"]).mean()
+
+
+def test_trees_have_the_last_word_on_columns_of_few_categories(parity, tmp_path):
+    without = TabularGAN(**SMALL, n_trees=0).fit(parity)
+    model = TabularGAN(**SMALL).fit(parity)
+    drawn = model.sample(1000, random_state=0)
+    assert right(without.sample(1000, random_state=0)) < 0.7
+    assert right(drawn) > 0.95
+    assert right(model.sample(1000, random_state=0, n_passes=1)) < 0.7  # passes of the generator go without
+    model.save(tmp_path / "m.synthgan")
+    assert load(tmp_path / "m.synthgan").sample(1000, random_state=0).equals(drawn)
+
+
+def test_trees_heed_conditions_and_fill_gaps(parity):
+    model = TabularGAN(**SMALL).fit(parity)
+    drawn = model.sample(500, conditions={"differ": "True", "a": ["0", "1"]}, random_state=0)
+    assert (drawn["differ"] == "True").all()
+    assert right(drawn) > 0.95
+    gaps = parity.head(500).astype(object)
+    gaps.loc[:, "differ"] = None
+    filled = model.impute(gaps, random_state=0)
+    assert (filled["differ"] == parity["differ"].head(500)).mean() > 0.95
+
+
 @pytest.mark.parametrize("bad", [0, -1, 1.5, "all", True])
 def test_a_bad_number_of_passes_is_refused(model, bad):
     with pytest.raises(ParameterError, match=r"'n_passes' parameter of TabularGAN\.sample must be"):

@@ -1,0 +1,187 @@
+"""Gradient-boosted trees for columns of few categories, kept where they beat the decoder.
+
+scikit-learn grows them; what is kept of them are arrays, see `synthgan.gan.forest.Forest`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
+from torch import Tensor
+
+from synthgan.gan.forest import MAX_DEPTH, Forest, tree_features
+from synthgan.gan.networks import CodeBook, Decoder, Rows
+
+__all__ = ["MAX_CLASSES", "grow"]
+
+MAX_CLASSES = 10
+_MIN_CLASS = 20  # rows of the rarest class: fewer say nothing of it
+_MAX_ROWS = 50_000
+_MAX_WORK = 2e7  # rows times columns times trees of an iteration: some 20 s of one core
+_SMOOTHING = 20.0  # rows of the whole table that a category's rate is mixed with
+
+
+@dataclass(frozen=True)
+class _Boosted:
+    """The trees of one column, as the parts of a `Forest`."""
+
+    column: int
+    n_classes: int
+    information: float  # nats that all other cells tell of the column, by the decoder
+    parts: dict[str, Tensor]
+
+
+def grow(decoder: Decoder, train: Rows, heldout: Rows, n_trees: int, seed: int) -> Forest:
+    """Grow trees for the columns in which they foretell held-out cells better than the decoder.
+
+    A column qualifies with 2 to `MAX_CLASSES` codes, all of them atoms of 20 rows or more. Where there
+    are too many of them for the time, those come first of which the other cells tell most.
+
+    Parameters
+    ----------
+    decoder : Decoder
+        Trained.
+    train, heldout : Rows
+        What trees learn from, at most 50,000 rows of it; and what they are judged by.
+    n_trees : int >= 1
+        Most trees of a column. A column of k > 2 codes has k trees an iteration.
+    seed : int
+
+    Returns
+    -------
+    Forest
+        Columns of few codes come last, and among equals those of which the other cells tell most: only
+        the last one keeps all its relations as its trees have learned them.
+    """
+    book, cpu = decoder.book, torch.device("cpu")
+    index = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:_MAX_ROWS]
+    train, judge = train.to(cpu).take(index), heldout.to(cpu)
+    frequency = torch.bincount(train.codes.flatten(), minlength=len(book.cells)) / max(1, len(train))
+    candidates = {}
+    for j in _few_codes(book, frequency * len(train)):
+        known = decoder_log_likelihood(decoder, heldout, j).cpu()
+        candidates[j] = known, float((known - frequency[judge.codes[:, j]].log()).mean())
+    kept, work = [], 0.0
+    for j, (known, information) in sorted(candidates.items(), key=lambda item: -item[1][1]):
+        n_classes = book.widths[j]
+        work += len(train) * len(book.widths) * (1 if n_classes == 2 else n_classes)
+        if work > _MAX_WORK:
+            break
+        parts = _boosted(book, train, j, n_trees, seed)
+        if (_log_likelihood(Forest(book, **parts).logits(0, judge), book, judge, j) - known).mean() > 0:
+            kept.append(_Boosted(j, n_classes, information, parts))
+    kept.sort(key=lambda boosted: (-boosted.n_classes, boosted.information))
+    return _joined(book, [boosted.parts for boosted in kept]).to(book.cells.device)
+
+
+def _few_codes(book: CodeBook, counts: Tensor) -> list[int]:
+    """List the columns of few codes, all of them atoms and not rare."""
+    return [
+        j
+        for j, width in enumerate(book.widths)
+        if 2 <= width <= MAX_CLASSES and j not in book.fine and counts[book.span(j)].min() >= _MIN_CLASS
+    ]
+
+
+def _boosted(book: CodeBook, train: Rows, j: int, n_trees: int, seed: int) -> dict[str, Tensor]:
+    """Grow the trees of column j; a tenth of the rows tells when to stop."""
+    values, span = code_values(book, train, j), book.span(j)
+    features = tree_features(book, train, values).numpy()
+    features[:, j] = 0.0  # what is to be told tells nothing
+    n_classes = book.widths[j]
+    model = HistGradientBoostingClassifier(
+        max_iter=max(1, n_trees // (1 if n_classes == 2 else n_classes)),
+        learning_rate=0.2,
+        max_depth=MAX_DEPTH,
+        l2_regularization=10.0,  # at 0, rare classes run away: online_shoppers' visitors 4.9 nats, not .28
+        early_stopping=True,
+        random_state=seed % 2**32,
+    )
+    model.fit(features, (train.codes[:, j] - span.start).numpy())
+    return _parts(book, model, j) | {"columns": torch.tensor([j]), "values": values[None]}
+
+
+def code_values(book: CodeBook, train: Rows, j: int) -> Tensor:
+    """Give each code of the table the number that the trees of column j compare, shape (w,).
+
+    The rank in [0, 1] where codes have an order. Others get their place along the first principal component
+    of the shares that the classes of column j have among the rows with that code: an order of categories in
+    which trees split well (Coppersmith et al. 1999, "Partitioning Nominal Attributes in Decision Trees"). For
+    two classes that is the order by the share of one, in which the best split is found (Breiman et al. 1984).
+
+    Parameters
+    ----------
+    book : CodeBook
+    train : Rows
+    j : int
+    """
+    span, width = book.span(j), len(book.cells)
+    is_class = torch.nn.functional.one_hot(train.codes[:, j] - span.start, book.widths[j]).double()
+    count, mean = torch.zeros(width).double(), is_class.mean(dim=0)
+    total = torch.zeros(width, book.widths[j]).double()
+    for codes in train.codes.T:
+        count += torch.bincount(codes, minlength=width)
+        total.index_add_(0, codes, is_class)
+    excess = (total + _SMOOTHING * mean) / (count + _SMOOTHING)[:, None] - mean  # (w, k)
+    values = book.position.clone()
+    for other in map(book.span, range(len(book.widths))):
+        weighted = excess[other] * count[other, None].sqrt()
+        axis = torch.linalg.svd(weighted, full_matrices=False).Vh[0]
+        axis = axis * axis[axis.abs().argmax()].sign()  # either sign is right: always the same
+        place = (excess[other] @ axis).float() - 2  # in [-4, 0): no rank
+        values[other] = torch.where(values[other].isnan(), place, values[other])
+    return values
+
+
+def _parts(book: CodeBook, model: HistGradientBoostingClassifier, j: int) -> dict[str, Tensor]:
+    """Take the trees out of scikit-learn's model, padded to the most nodes that one can have.
+
+    Its node arrays are no public interface, but there is no other way to save them without pickle; a test
+    compares what is made of them with what the model itself predicts.
+    """
+    span, two = book.span(j), len(model.classes_) == 2
+    codes = span.start + torch.from_numpy(model.classes_[1:] if two else model.classes_)
+    bias = torch.zeros(len(book.cells))
+    bias[codes] = torch.from_numpy(model._baseline_prediction).float().flatten()
+    trees = [tree.nodes for iteration in model._predictors for tree in iteration]
+    n_nodes = 2 * model.max_leaf_nodes - 1
+    nodes = np.zeros((len(trees), n_nodes), dtype=trees[0].dtype)
+    nodes["is_leaf"] = True
+    for row, tree in zip(nodes, trees, strict=True):
+        row[: len(tree)] = tree
+    is_leaf, itself = nodes["is_leaf"].astype(bool), np.arange(n_nodes)
+    branches = [np.where(is_leaf, itself, nodes[side]) for side in ("left", "right")]
+    return {
+        "bias": bias,
+        "code": codes.repeat(len(model._predictors)),
+        "feature": torch.from_numpy(np.where(is_leaf, 0, nodes["feature_idx"]).astype(np.int16)),
+        "threshold": torch.from_numpy(np.where(is_leaf, 0, nodes["num_threshold"]).astype(np.float32)),
+        "branches": torch.from_numpy(np.stack(branches, axis=2).astype(np.int16)),  # (t, n, 2)
+        "value": torch.from_numpy(nodes["value"].astype(np.float32)),
+    }
+
+
+def _joined(book: CodeBook, found: list[dict[str, Tensor]]) -> Forest:
+    """Put the trees of several columns into one forest."""
+    if not found:
+        return Forest(book)
+    parts = {name: torch.cat([one[name] for one in found]) for name in found[0] if name != "bias"}
+    return Forest(book, bias=torch.stack([one["bias"] for one in found]).sum(dim=0), **parts)
+
+
+@torch.no_grad()
+def decoder_log_likelihood(decoder: Decoder, rows: Rows, j: int) -> Tensor:
+    """Log probability of the code of column j given all other cells, shape (b,)."""
+    book = decoder.book
+    known = torch.ones(len(rows), len(book.widths), dtype=torch.bool, device=book.cells.device)
+    known[:, j] = False
+    hidden = decoder.hidden(decoder.embed(rows, known))
+    return _log_likelihood(decoder.code_logits(hidden)[:, book.span(j)], book, rows, j)
+
+
+def _log_likelihood(logits: Tensor, book: CodeBook, rows: Rows, j: int) -> Tensor:
+    codes = rows.codes[:, j] - book.span(j).start
+    return logits.log_softmax(dim=1).gather(1, codes[:, None]).squeeze(1)

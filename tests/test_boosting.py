@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from synthgan import boosting
+from synthgan.boosting import code_values, decoder_log_likelihood, grow
+from synthgan.gan.forest import MAX_DEPTH, Forest, tree_features
+from synthgan.gan.networks import CodeBook
+from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout
+from tests.gan.tables import MIXED, atoms, networks, random_table, span
+
+PARITY = atoms(2, 2, 2, 12)  # the third column says whether the first two differ; too many codes in the last
+
+
+def parity_table(n_rows, seed=0):
+    table = random_table(PARITY, n_rows, seed)
+    table.codes[:, 2] = table.codes[:, 0] != table.codes[:, 1]
+    return table
+
+
+def grown(table, layout=PARITY, n_trees=60, seed=0):
+    """Trees beside a decoder that knows nothing but frequencies."""
+    decoder = networks(layout, shaken=False).decoder
+    rows = decoder.book.rows(table)
+    decoder.start_at_marginals(rows)
+    half = torch.arange(len(rows) // 2)
+    return grow(decoder, rows.take(half), rows.take(half + len(half)), n_trees, seed), decoder
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_arrays_foretell_what_scikit_learn_foretells(n_classes):
+    layout = Layout.of([*MIXED.spans, span("target", [ATOM] * n_classes)])
+    book, table, rng = CodeBook(layout), random_table(layout, 800), np.random.default_rng(0)
+    j = len(layout) - 1
+    table.codes[:, j] = (table.codes[:, 0] + table.codes[:, 2] + rng.integers(2, size=800)) % n_classes
+    rows = book.rows(table)
+    values = code_values(book, rows, j)
+    features = tree_features(book, rows, values).numpy()
+    features[:, j] = 0
+    model = HistGradientBoostingClassifier(max_iter=15, max_depth=MAX_DEPTH).fit(features, table.codes[:, j])
+    parts = boosting._parts(book, model, j) | {"columns": torch.tensor([j]), "values": values[None]}
+    made = Forest(book, **parts).logits(0, rows).softmax(dim=1)
+    np.testing.assert_allclose(made.numpy(), model.predict_proba(features), atol=1e-5)
+
+
+def test_trees_learn_what_no_column_tells_on_its_own():
+    forest, _ = grown(parity_table(2000))
+    table = parity_table(500, seed=1)
+    rows = forest.book.rows(table)
+    for number, j in enumerate(forest.columns.tolist()):
+        right = forest.logits(number, rows).softmax(dim=1)[torch.arange(500), table.codes[:, j]]
+        assert right.mean() > 0.95
+    assert sorted(forest.columns.tolist()) == [0, 1, 2]
+
+
+def test_columns_that_nothing_tells_of_have_no_trees():
+    forest, _ = grown(random_table(PARITY, 2000))
+    assert forest.columns.tolist() == []
+    assert forest.is_sound
+
+
+def test_columns_of_rare_codes_of_many_codes_or_of_intervals_have_no_trees():
+    layout = Layout.of(
+        [
+            span("rare", [ATOM] * 2),
+            span("many", [ATOM] * 11),
+            span("interval", [ATOM, CONTINUOUS]),
+            span("group", [ATOM, 3]),
+            span("one", [ATOM]),
+            span("good", [ATOM] * 3),
+        ]
+    )
+    table = random_table(layout, 1000)
+    table.codes[:, 0] = 0
+    table.codes[:19, 0] = 1
+    rows = CodeBook(layout).rows(table)
+    counts = torch.bincount(rows.codes.flatten(), minlength=layout.width)
+    assert boosting._few_codes(CodeBook(layout), counts) == [5]
+
+
+def test_columns_of_few_codes_come_last():
+    layout = atoms(3, 2)
+    table = random_table(layout, 2000)
+    table.codes[:, 1] = table.codes[:, 0] == 2
+    forest, _ = grown(table, layout)
+    assert forest.columns.tolist() == [0, 1]
+
+
+def test_where_time_is_short_fewer_columns_have_trees(monkeypatch):
+    monkeypatch.setattr(
+        boosting, "_MAX_WORK", 2 * 1000 * 4
+    )  # two columns of two codes, 1,000 rows of four cells
+    assert len(grown(parity_table(2000))[0].columns) == 2
+
+
+def test_one_seed_gives_one_forest_and_no_global_generator_is_advanced():
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    states = [grown(parity_table(2000), seed=seed)[0].state_dict() for seed in (1, 1, 2)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+
+
+def test_no_column_has_more_trees_than_permitted():
+    layout = atoms(5, 2)
+    table = random_table(layout, 2000)
+    table.codes[:, 1] = table.codes[:, 0] > 2
+    forest, _ = grown(table, layout, n_trees=12)
+    five = forest.code < 5
+    assert int(five.sum()) == 10  # two iterations of five trees
+    assert int((~five).sum()) <= 12
+
+
+def test_categories_lie_in_the_order_of_the_share_that_they_have_of_a_class():
+    layout = atoms(3, 2)
+    codes = np.array([[0, 0]] * 10 + [[0, 1]] * 30 + [[1, 0]] * 40 + [[2, 0]] * 20 + [[2, 1]] * 20, np.int32)
+    rows = CodeBook(layout).rows(EncodedTable(codes, np.zeros(codes.shape)))
+    values = code_values(CodeBook(layout), rows, 1)[:3]
+    shares = (torch.tensor([30, 0, 20]) + 20 * 50 / 120) / (torch.tensor([40, 40, 40]) + 20)
+    assert set(values.argsort().tolist()[::2]) == {0, 1}  # the category between the others is in the middle
+    gaps = (values - values[1]) / (values[0] - values[1])
+    torch.testing.assert_close(gaps, (shares - shares[1]) / (shares[0] - shares[1]))
+
+
+def test_codes_of_an_order_are_numbered_by_their_rank_below_no_category():
+    rows = CodeBook(MIXED).rows(random_table(MIXED, 500))
+    values = code_values(CodeBook(MIXED), rows, 1)
+    start = MIXED.spans[2].start  # height: four ranks, and the missing value
+    torch.testing.assert_close(values[start : start + 4], torch.linspace(0, 1, 5)[:4])
+    assert (values[: MIXED.spans[2].start] < 0).all()
+    assert values[start + 4] < 0
+
+
+def test_the_decoder_is_asked_with_all_other_cells_known():
+    decoder = networks(PARITY).decoder
+    rows = decoder.book.rows(parity_table(5))
+    other = rows.take(torch.arange(5))
+    other.codes[:, 2] = decoder.book.span(2).start
+    probability = decoder_log_likelihood(decoder, other, 2).exp()
+    other.codes[:, 2] += 1
+    torch.testing.assert_close(probability + decoder_log_likelihood(decoder, other, 2).exp(), torch.ones(5))
