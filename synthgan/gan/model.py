@@ -45,7 +45,7 @@ class Architecture:
 
 
 class LatentGAN(nn.Module):
-    """Decoder, encoder, generator, critic and trees over one layout, and the calibration of what they draw."""
+    """Decoder, encoder, generator, critic and trees over one layout, calibrated on its codes."""
 
     offsets: Tensor
     drawing_order: Tensor
