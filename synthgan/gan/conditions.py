@@ -90,6 +90,20 @@ class Given:
         rows = book.rows(conditions.table).to(device)
         return cls(rows, torch.from_numpy(conditions.known).to(device), allowed, conditions.in_order)
 
+    def is_met(self, book: CodeBook, rows: Rows, places: Tensor) -> Tensor:
+        """Whether the cells of b rows are among those allowed, (b,); `places` as `Sampler.draw` has them."""
+        met = torch.ones(len(rows), dtype=torch.bool, device=places.device)
+        for j, allowed in self.allowed.items():
+            codes = rows.codes[:, j] - book.starts[j]
+            is_whole = allowed.log_mass[codes] == 0
+            if allowed.partial:
+                i = book.fine.index(j)
+                cells, place = rows.cells[:, i], places[:, i]
+                inside = (allowed.first[codes, cells] <= place) & (place <= allowed.last[codes, cells])
+                is_whole |= inside & (allowed.log_share[codes, cells] > -torch.inf)
+            met &= is_whole
+        return met
+
     def hidden(self, j: int, n_rows: int) -> Tensor:
         """Rows, of `n_rows`, whose cell of column j is not known, shape (b,)."""
         return torch.nonzero(~self.known[:, j].expand(n_rows)).flatten()
