@@ -5,17 +5,24 @@ scikit-learn grows them; what is kept of them are arrays, see `synthgan.gan.fore
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor
 
-from synthgan.gan.forest import MAX_DEPTH, Forest, tree_features
+from synthgan.gan.forest import MAX_LEAVES, Forest
 from synthgan.gan.networks import CodeBook, Decoder, Rows
 
 __all__ = ["MAX_CLASSES", "grow"]
+
+Node = tuple[
+    int, float, int
+]  # the column that it looks at, the threshold, the leaves that are not on its left
 
 MAX_CLASSES = 10
 _MIN_CLASS = 20  # rows of the rarest class: fewer say nothing of it
@@ -34,7 +41,14 @@ class _Boosted:
     parts: dict[str, Tensor]
 
 
-def grow(decoder: Decoder, train: Rows, heldout: Rows, n_trees: int, seed: int) -> Forest:
+def grow(
+    decoder: Decoder,
+    train: Rows,
+    heldout: Rows,
+    n_trees: int,
+    seed: int,
+    max_seconds: float = math.inf,
+) -> Forest:
     """Grow trees for the columns in which they foretell held-out cells better than the decoder.
 
     A column qualifies with 2 to `MAX_CLASSES` codes, all of them atoms of 20 rows or more. Where there
@@ -49,6 +63,8 @@ def grow(decoder: Decoder, train: Rows, heldout: Rows, n_trees: int, seed: int) 
     n_trees : int >= 1
         Most trees of a column. A column of k > 2 codes has k trees an iteration.
     seed : int
+    max_seconds : float
+        After so many, no column is begun.
 
     Returns
     -------
@@ -56,7 +72,7 @@ def grow(decoder: Decoder, train: Rows, heldout: Rows, n_trees: int, seed: int) 
         Columns of few codes come last, and among equals those of which the other cells tell most: only
         the last one keeps all its relations as its trees have learned them.
     """
-    book, cpu = decoder.book, torch.device("cpu")
+    book, cpu, start = decoder.book, torch.device("cpu"), time.perf_counter()
     index = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:_MAX_ROWS]
     train, judge = train.to(cpu).take(index), heldout.to(cpu)
     frequency = torch.bincount(train.codes.flatten(), minlength=len(book.cells)) / max(1, len(train))
@@ -68,10 +84,10 @@ def grow(decoder: Decoder, train: Rows, heldout: Rows, n_trees: int, seed: int) 
     for j, (known, information) in sorted(candidates.items(), key=lambda item: -item[1][1]):
         n_classes = book.widths[j]
         work += len(train) * len(book.widths) * (1 if n_classes == 2 else n_classes)
-        if work > _MAX_WORK:
+        if work > _MAX_WORK or time.perf_counter() - start > max_seconds:
             break
         parts = _boosted(book, train, j, n_trees, seed)
-        if (_log_likelihood(Forest(book, **parts).logits(0, judge), book, judge, j) - known).mean() > 0:
+        if (_log_likelihood(Forest(book, **parts).logits(0, judge.codes), book, judge, j) - known).mean() > 0:
             kept.append(_Boosted(j, n_classes, information, parts))
     kept.sort(key=lambda boosted: (-boosted.n_classes, boosted.information))
     return _joined(book, [boosted.parts for boosted in kept]).to(book.cells.device)
@@ -89,13 +105,14 @@ def _few_codes(book: CodeBook, counts: Tensor) -> list[int]:
 def _boosted(book: CodeBook, train: Rows, j: int, n_trees: int, seed: int) -> dict[str, Tensor]:
     """Grow the trees of column j; a tenth of the rows tells when to stop."""
     values, span = code_values(book, train, j), book.span(j)
-    features = tree_features(book, train, values).numpy()
+    features = values[train.codes].numpy()  # (n, g)
     features[:, j] = 0.0  # what is to be told tells nothing
     n_classes = book.widths[j]
     model = HistGradientBoostingClassifier(
         max_iter=max(1, n_trees // (1 if n_classes == 2 else n_classes)),
         learning_rate=0.2,
-        max_depth=MAX_DEPTH,
+        max_leaf_nodes=MAX_LEAVES,
+        max_depth=6,
         l2_regularization=10.0,  # at 0, rare classes run away: online_shoppers' visitors 4.9 nats, not .28
         early_stopping=True,
         random_state=seed % 2**32,
@@ -137,7 +154,7 @@ def code_values(book: CodeBook, train: Rows, j: int) -> Tensor:
 
 
 def _parts(book: CodeBook, model: HistGradientBoostingClassifier, j: int) -> dict[str, Tensor]:
-    """Take the trees out of scikit-learn's model, padded to the most nodes that one can have.
+    """Take the trees out of scikit-learn's model.
 
     Its node arrays are no public interface, but there is no other way to save them without pickle; a test
     compares what is made of them with what the model itself predicts.
@@ -146,28 +163,41 @@ def _parts(book: CodeBook, model: HistGradientBoostingClassifier, j: int) -> dic
     codes = span.start + torch.from_numpy(model.classes_[1:] if two else model.classes_)
     bias = torch.zeros(len(book.cells))
     bias[codes] = torch.from_numpy(model._baseline_prediction).float().flatten()
-    trees = [tree.nodes for iteration in model._predictors for tree in iteration]
-    n_nodes = 2 * model.max_leaf_nodes - 1
-    nodes = np.zeros((len(trees), n_nodes), dtype=trees[0].dtype)
-    nodes["is_leaf"] = True
-    for row, tree in zip(nodes, trees, strict=True):
-        row[: len(tree)] = tree
-    is_leaf, itself = nodes["is_leaf"].astype(bool), np.arange(n_nodes)
-    branches = [np.where(is_leaf, itself, nodes[side]) for side in ("left", "right")]
+    trees = [_as_bits(tree.nodes) for iteration in model._predictors for tree in iteration]
+    leaves = [values + [0.0] * (MAX_LEAVES - len(values)) for values, _ in trees]
+    nodes = [(number, *node) for number, (_, nodes) in enumerate(trees) for node in nodes]
+    tree, feature, threshold, mask = torch.tensor(nodes, dtype=torch.float64).reshape(-1, 4).T
     return {
         "bias": bias,
         "code": codes.repeat(len(model._predictors)),
-        "feature": torch.from_numpy(np.where(is_leaf, 0, nodes["feature_idx"]).astype(np.int16)),
-        "threshold": torch.from_numpy(np.where(is_leaf, 0, nodes["num_threshold"]).astype(np.float32)),
-        "branches": torch.from_numpy(np.stack(branches, axis=2).astype(np.int16)),  # (t, n, 2)
-        "value": torch.from_numpy(nodes["value"].astype(np.float32)),
+        "leaves": torch.tensor(leaves),
+        "tree": tree,
+        "feature": feature,
+        "threshold": threshold,
+        "mask": mask,
     }
+
+
+def _as_bits(tree: NDArray[Any], place: int = 0, n_before: int = 0) -> tuple[list[float], list[Node]]:
+    """List the values of the leaves below a node from the left, and of each node what a `Forest` needs."""
+    node = tree[place]
+    if node["is_leaf"]:
+        return [float(node["value"])], []
+    left, nodes = _as_bits(tree, node["left"], n_before)
+    right, others = _as_bits(tree, node["right"], n_before + len(left))
+    on_left = (2 ** len(left) - 1) << n_before
+    mask = 2**MAX_LEAVES - 1 - on_left
+    return left + right, [*nodes, (int(node["feature_idx"]), float(node["num_threshold"]), mask), *others]
 
 
 def _joined(book: CodeBook, found: list[dict[str, Tensor]]) -> Forest:
     """Put the trees of several columns into one forest."""
     if not found:
         return Forest(book)
+    n_before = 0
+    for one in found:
+        one["tree"] = one["tree"] + n_before
+        n_before += len(one["code"])
     parts = {name: torch.cat([one[name] for one in found]) for name in found[0] if name != "bias"}
     return Forest(book, bias=torch.stack([one["bias"] for one in found]).sum(dim=0), **parts)
 

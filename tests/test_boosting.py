@@ -5,7 +5,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from synthgan import boosting
 from synthgan.boosting import code_values, decoder_log_likelihood, grow
-from synthgan.gan.forest import MAX_DEPTH, Forest, tree_features
+from synthgan.gan.forest import MAX_LEAVES, Forest
 from synthgan.gan.networks import CodeBook
 from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout
 from tests.gan.tables import MIXED, atoms, networks, random_table, span
@@ -36,11 +36,13 @@ def test_the_arrays_foretell_what_scikit_learn_foretells(n_classes):
     table.codes[:, j] = (table.codes[:, 0] + table.codes[:, 2] + rng.integers(2, size=800)) % n_classes
     rows = book.rows(table)
     values = code_values(book, rows, j)
-    features = tree_features(book, rows, values).numpy()
+    features = values[rows.codes].numpy()
     features[:, j] = 0
-    model = HistGradientBoostingClassifier(max_iter=15, max_depth=MAX_DEPTH).fit(features, table.codes[:, j])
+    model = HistGradientBoostingClassifier(max_iter=15, max_leaf_nodes=MAX_LEAVES).fit(
+        features, table.codes[:, j]
+    )
     parts = boosting._parts(book, model, j) | {"columns": torch.tensor([j]), "values": values[None]}
-    made = Forest(book, **parts).logits(0, rows).softmax(dim=1)
+    made = Forest(book, **parts).logits(0, rows.codes).softmax(dim=1)
     np.testing.assert_allclose(made.numpy(), model.predict_proba(features), atol=1e-5)
 
 
@@ -49,7 +51,7 @@ def test_trees_learn_what_no_column_tells_on_its_own():
     table = parity_table(500, seed=1)
     rows = forest.book.rows(table)
     for number, j in enumerate(forest.columns.tolist()):
-        right = forest.logits(number, rows).softmax(dim=1)[torch.arange(500), table.codes[:, j]]
+        right = forest.logits(number, rows.codes).softmax(dim=1)[torch.arange(500), table.codes[:, j]]
         assert right.mean() > 0.95
     assert sorted(forest.columns.tolist()) == [0, 1, 2]
 
@@ -92,6 +94,12 @@ def test_where_time_is_short_fewer_columns_have_trees(monkeypatch):
         boosting, "_MAX_WORK", 2 * 1000 * 4
     )  # two columns of two codes, 1,000 rows of four cells
     assert len(grown(parity_table(2000))[0].columns) == 2
+
+
+def test_after_its_time_no_column_is_begun():
+    rows = CodeBook(PARITY).rows(parity_table(1000))
+    decoder = networks(PARITY, shaken=False).decoder
+    assert len(grow(decoder, rows, rows, 20, 0, max_seconds=0.0).columns) == 0
 
 
 def test_one_seed_gives_one_forest_and_no_global_generator_is_advanced():

@@ -2,30 +2,39 @@
 
 A chain draws such a column early, from a network that has learned all columns at once. To tell a few classes
 apart given everything else, trees are better. `synthgan.boosting` grows them; here they are tensors.
+
+All nodes of a tree are followed at once (Lucchese et al. 2015, "QuickScorer", section 3). Its leaves are
+bits, numbered from the left. Where a row goes to the right, the leaves on the left are out of reach; of
+those that no node puts out of reach, the first is the row's. A cell being one of few codes, what the
+nodes that look at one column leave in reach is looked up by the code.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from synthgan.gan.networks import CELLS, CodeBook, Rows
+from synthgan.gan.networks import CodeBook
 
-__all__ = ["MAX_DEPTH", "Forest", "tree_features"]
+__all__ = ["MAX_LEAVES", "Forest"]
 
-MAX_DEPTH = 6
-_BLOCK_LEAVES = 2**16  # rows times trees that are followed at once: what they need stays in the cache
+MAX_LEAVES = 31  # as many bits of an int32 are free of its sign
+_ALL = 2**MAX_LEAVES - 1
+_BLOCK_LEAVES = 2**17  # rows times trees that are followed at once: what they need stays in the cache
 _PARTS = {
     "columns": torch.int64,
     "values": torch.float32,
     "bias": torch.float32,
     "code": torch.int64,
-    "feature": torch.int16,
+    "leaves": torch.float32,
+    "tree": torch.int32,
+    "feature": torch.int32,
     "threshold": torch.float32,
-    "branches": torch.int16,
-    "value": torch.float32,
+    "mask": torch.int32,
 }
 
 
@@ -44,22 +53,25 @@ class Forest(nn.Module):
         Logits before the trees add to them.
     code : int64 Tensor of shape (t,)
         Offset of the code to whose logit each tree adds, in [0, w).
-    feature, threshold : int16 and float32 Tensor of shape (t, n)
-        Span and number that a node compares: to the right if the row's number is higher.
-    branches : int16 Tensor of shape (t, n, 2)
-        Nodes to the left and to the right, in [0, n); a leaf leads to itself.
-    value : float32 Tensor of shape (t, n)
-        What a leaf adds.
+    leaves : float32 Tensor of shape (t, MAX_LEAVES)
+        What the leaves of each tree add, from the left.
+    tree, feature : int32 Tensors of shape (n,)
+        Of each node the tree, in order, and the span that it looks at.
+    threshold : float32 Tensor of shape (n,)
+        To the right if the row's number is higher.
+    mask : int32 Tensor of shape (n,)
+        The leaves that are not on the left of the node, as bits.
     """
 
     columns: Tensor
     values: Tensor
     bias: Tensor
     code: Tensor
+    leaves: Tensor
+    tree: Tensor
     feature: Tensor
     threshold: Tensor
-    branches: Tensor
-    value: Tensor
+    mask: Tensor
 
     def __init__(self, book: CodeBook, **parts: Tensor) -> None:
         super().__init__()
@@ -67,58 +79,85 @@ class Forest(nn.Module):
         for name, dtype in _PARTS.items():
             self.register_buffer(name, parts.get(name, torch.zeros(0)).to(dtype))
 
-    def logits(self, number: int, rows: Rows) -> Tensor:
-        """Logits over the codes of the column ``columns[number]`` given all other cells, shape (b, k)."""
+    def logits(self, number: int, codes: Tensor) -> Tensor:
+        """Logits over the codes of the column ``columns[number]`` given all other cells of b rows.
+
+        Parameters
+        ----------
+        number : int
+        codes : int64 Tensor of shape (b, g)
+            Offsets of the rows' codes.
+
+        Returns
+        -------
+        float32 Tensor of shape (b, k)
+        """
+        return self.bias[self.book.span(int(self.columns[number]))] + self.votes(number)(codes)
+
+    def votes(self, number: int) -> Callable[[Tensor], Tensor]:
+        """Prepare `logits` without the bias: a function of codes, (b, g) -> (b, k)."""
         span = self.book.span(int(self.columns[number]))
         trees = torch.nonzero((self.code >= span.start) & (self.code < span.stop)).flatten()
-        code = self.code[trees] - span.start
+        code, leaves = self.code[trees] - span.start, self.leaves[trees].flatten()
+        tables = self._tables(number, trees)
+        first = MAX_LEAVES * torch.arange(len(trees), device=code.device)
         n_rows = max(1, _BLOCK_LEAVES // max(1, len(trees)))
-        logits = self.bias[span].repeat(len(rows), 1)  # (b, k)
-        for block in torch.arange(len(rows), device=code.device).split(n_rows):
-            features = tree_features(self.book, rows.take(block), self.values[number])
-            logits[block] += logits.new_zeros(len(block), logits.shape[1]).index_add_(
-                1, code, self._leaves(trees, features)
-            )
-        return logits
 
-    def _leaves(self, trees: Tensor, features: Tensor) -> Tensor:
-        """Value of the leaf that each row falls into, (b, t); a node's place is twice its number."""
-        n_rows, n_nodes, device = len(features), self.feature.shape[1], features.device
-        first = 2 * n_nodes * torch.arange(len(trees), dtype=torch.int32, device=device)
-        branches = (2 * self.branches[trees].int() + first[:, None, None]).flatten()
-        threshold, value, cell = (
-            part[trees].flatten().repeat_interleave(2) for part in (self.threshold, self.value, self.feature)
-        )
-        cell = cell.int() * n_rows  # of the first row, in `by_column`
-        by_column, row = features.T.flatten(), torch.arange(n_rows, dtype=torch.int32, device=device)
-        row, node = row.repeat(len(trees)), first.repeat_interleave(n_rows)
-        for _ in range(MAX_DEPTH):
-            number = by_column.index_select(0, cell.index_select(0, node).add_(row))
-            goes_right = number > threshold.index_select(0, node)
-            node = branches.index_select(0, node.add_(goes_right))
-        return value.index_select(0, node).view(len(trees), n_rows).T
+        def votes(codes: Tensor) -> Tensor:
+            added = leaves.new_zeros(len(codes), span.stop - span.start)
+            for rows, total in zip(codes.split(n_rows), added.split(n_rows), strict=True):
+                left = leaves.new_full((len(rows), len(trees)), _ALL, dtype=torch.int32)  # (r, t)
+                for j, table in tables.items():
+                    left &= table.index_select(0, rows[:, j] - self.book.starts[j])
+                lowest = (
+                    (left & -left).float().view(torch.int32) >> 23
+                ) - 127  # the exponent of the lowest bit
+                leaf = lowest.clamp_(0, MAX_LEAVES - 1) + first  # (r, t)
+                total.index_add_(1, code, leaves.index_select(0, leaf.flatten()).view(leaf.shape))
+            return added
+
+        return votes
+
+    def _tables(self, number: int, trees: Tensor) -> dict[int, Tensor]:
+        """For each span that some of the trees look at, the leaves that each of its codes leaves, (k, t)."""
+        place = torch.full((len(self.code),), -1, device=trees.device)
+        place[trees] = torch.arange(len(trees), device=trees.device)
+        nodes = torch.nonzero(place[self.tree.long()] >= 0).flatten()
+        tables = {}
+        for j in self.feature[nodes].unique().tolist():
+            mine = nodes[self.feature[nodes] == j]
+            is_right = self.values[number, self.book.span(j), None] > self.threshold[mine]  # (k, m)
+            left = torch.where(is_right, self.mask[mine], _ALL).cpu().numpy()
+            owner, start = np.unique(place[self.tree[mine].long()].cpu().numpy(), return_index=True)
+            table = np.full((len(left), len(trees)), _ALL, dtype=np.int32)
+            table[:, owner] = np.bitwise_and.reduceat(left, start, axis=1)
+            tables[j] = torch.from_numpy(table).to(trees.device)
+        return tables
 
     @property
     def is_sound(self) -> bool:
         """Whether all indices are of something that there is: a file can hold anything."""
+        if all(getattr(self, name).numel() == 0 for name in _PARTS):
+            return True
         n_columns, width = len(self.book.widths), len(self.book.cells)
-        n_trees, n_nodes = self.feature.shape if self.feature.ndim == 2 else (0, 0)
+        n_trees, nodes = len(self.code), self.tree.shape
         shapes = {
             "columns": (len(self.columns),),
             "values": (len(self.columns), width),
             "bias": (width,),
             "code": (n_trees,),
-            "feature": (n_trees, n_nodes),
-            "threshold": (n_trees, n_nodes),
-            "branches": (n_trees, n_nodes, 2),
-            "value": (n_trees, n_nodes),
+            "leaves": (n_trees, MAX_LEAVES),
+            "feature": nodes,
+            "threshold": nodes,
+            "mask": nodes,
         }
-        if all(getattr(self, name).numel() == 0 for name in _PARTS):
-            return True
-        limits = {"columns": n_columns, "code": width, "feature": n_columns, "branches": n_nodes}
-        return all(getattr(self, name).shape == shape for name, shape in shapes.items()) and all(
-            bool(((part >= 0) & (part < limit)).all())
-            for part, limit in ((getattr(self, name), limit) for name, limit in limits.items())
+        limits = {"columns": n_columns, "code": width, "tree": n_trees, "feature": n_columns}
+        return (
+            all(getattr(self, name).shape == shape for name, shape in shapes.items())
+            and all(
+                bool(((self.get_buffer(k) >= 0) & (self.get_buffer(k) < n)).all()) for k, n in limits.items()
+            )
+            and bool((self.tree.diff() >= 0).all())
         )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
@@ -129,28 +168,3 @@ class Forest(nn.Module):
             saved = state_dict.setdefault(prefix + name, torch.zeros(0))
             setattr(self, name, torch.empty(saved.shape, dtype=dtype, device=self.book.cells.device))
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def tree_features(book: CodeBook, rows: Rows, values: Tensor) -> Tensor:
-    """Turn cells into the numbers that trees compare.
-
-    Parameters
-    ----------
-    book : CodeBook
-    rows : Rows
-        b of them.
-    values : float32 Tensor of shape (w,)
-        Number that stands for each code.
-
-    Returns
-    -------
-    float32 Tensor of shape (b, g)
-        The number of each cell's code. To that of an interval, alpha adds up to half of the distance
-        between codes that lie evenly on [0, 1].
-    """
-    features = values[rows.codes]  # (b, g)
-    if book.fine:
-        codes = rows.codes[:, book.fine_index]
-        alpha = ((rows.cells + 0.5) / CELLS * 2 - 1) * book.continuous[codes]
-        features[:, book.fine_index] += alpha / (2 * book.n_codes[book.fine_index])
-    return features

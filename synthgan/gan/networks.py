@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from synthgan.gan.games import Score
 from synthgan.gan.layers import SLOPE, through_slope
 from synthgan.gan.precision import widened
 from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout
@@ -445,8 +446,7 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """C(z, observed) -> score, on packs of ``pac_size`` rows (PacGAN, Lin et al. 2018).
 
-    Plain linear layers with LeakyReLU, so that the gradient with respect to z has the closed
-    form of `score_and_gradient`.
+    Plain linear layers with LeakyReLU, so that the gradient with respect to z has a closed form.
     """
 
     def __init__(
@@ -461,33 +461,34 @@ class Critic(nn.Module):
 
     def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
         """Score packs, shape (b / pac_size,)."""
-        score: Tensor = self.out(self._activations(latent, condition)[-1]).squeeze(1)
-        return widened(score)
+        return self.given(condition)(latent)
 
-    def score_and_gradient(self, latent: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Score packs, and give the gradient of each score with respect to its pack.
+    def given(self, condition: Tensor) -> Score:
+        """Fix what the critic sees of the cells, shape (b, h): a score of latent vectors, of shape (b, z).
 
-        With LeakyReLU layers a_l = max(x_l, .2 x_l), x_l = W_l a_{l-1} + b_l, the gradient is
-        W_1' M_1 ... W_L' M_L w, with M_l the diagonal of slopes (1 or .2). It is exact wherever no
+        With LeakyReLU layers a_l = max(x_l, .2 x_l), x_l = W_l a_{l-1} + b_l, its gradient is
+        W_1' M_1 ... W_L' M_L w, with M_l the diagonal of slopes (1 or .2). That is exact wherever no
         unit is at 0, and needs one backward pass where autograd needs a double one.
-
-        Returns
-        -------
-        score : Tensor of shape (b / pac_size,)
-        gradient : Tensor of shape (b / pac_size, pac_size * z)
         """
-        activations = self._activations(latent, condition)
-        gradient = through_slope(self.out.weight.expand_as(activations[-1]), activations[-1])  # (b / pac, h)
-        weights = [layer.get_parameter("weight") for layer in self.layers]
-        for weight, activation in zip(reversed(weights), reversed(activations[:-1]), strict=True):
-            gradient = through_slope(gradient @ weight, activation)
-        return self.out(activations[-1]).squeeze(1), gradient @ self.first.weight
+        fixed = self.condition(condition.reshape(len(condition) // self.pac_size, -1))  # (b / pac, h)
 
-    def _activations(self, latent: Tensor, condition: Tensor) -> list[Tensor]:
+        def score(latent: Tensor) -> Tensor:
+            return widened(self.out(self._activations(latent, fixed)[-1]).squeeze(1))
+
+        def gradient(latent: Tensor) -> Tensor:
+            activations = self._activations(latent, fixed)
+            gradient = through_slope(self.out.weight.expand_as(activations[-1]), activations[-1])
+            weights = [layer.get_parameter("weight") for layer in self.layers]
+            for weight, activation in zip(reversed(weights), reversed(activations[:-1]), strict=True):
+                gradient = through_slope(gradient @ weight, activation)
+            return gradient @ self.first.weight  # (b / pac, pac * z)
+
+        return Score(score, self.pac_size, gradient)
+
+    def _activations(self, latent: Tensor, fixed: Tensor) -> list[Tensor]:
         """Run the hidden layers; their outputs, each of shape (b / pac_size, h)."""
         x = self.first(latent.reshape(-1, self.first.in_features))  # (b / pac, pac * z)
-        x = F.leaky_relu(x + self.condition(condition.reshape(len(x), -1)), SLOPE)
-        activations = [x]
+        activations = [F.leaky_relu(x + fixed, SLOPE)]
         for layer in self.layers:
             activations.append(F.leaky_relu(layer(activations[-1]), SLOPE))
         return activations

@@ -108,6 +108,7 @@ class Sampler:
     ) -> None:
         self.decoder, self.generator = decoder, generator
         self.forest = Forest(decoder.book) if forest is None else forest
+        self.votes = [self.forest.votes(number) for number in range(len(self.forest.columns))]
         self.book = decoder.book
         self.order, self.n_passes, self.mixed = order, n_passes, mixed
         self.noise_dim = generator.noise.in_features
@@ -342,7 +343,7 @@ class Sampler:
     ) -> None:
         """Draw column j by its trees; all its codes are atoms, so it has used one number of three so far."""
         span = self.book.span(j)
-        logits = self.forest.logits(number, Rows(drawn.codes[rows], drawn.cells[rows]))
+        logits = self.forest.bias[span] + self.votes[number](drawn.codes[rows])
         if frequency is not None:
             offsets = _offsets_to_match(logits, frequency[span])
             self.forest.bias[span] += offsets

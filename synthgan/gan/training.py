@@ -16,12 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from synthgan.gan.conditions import prefix_masks, subset_masks
-from synthgan.gan.games import (
-    gradient_penalty,
-    relativistic_loss,
-    wasserstein_distance,
-    zero_centred_penalty,
-)
+from synthgan.gan.games import GAMES, PENALTIES, wasserstein_distance
 from synthgan.gan.losses import chain_nll, hidden_nll
 from synthgan.gan.networks import Critic, Decoder, Encoder, Generator, Rows
 from synthgan.gan.run import BestWeights, HasState, MovingAverage, Run, set_rate, warm_linear
@@ -37,6 +32,11 @@ __all__ = [
 ]
 
 Loss = Literal["wgan-gp", "relativistic"]
+
+_PLAYED = {  # the game and the penalty that a loss stands for
+    "wgan-gp": (GAMES["wasserstein"], PENALTIES["gradient"]),
+    "relativistic": (GAMES["relativistic"], PENALTIES["r1+r2"]),
+}
 
 LATENT_NOISE = 0.3  # standard deviation of the noise on z, whose dimensions have variance 1
 
@@ -200,9 +200,7 @@ def train_gan(
     average = MovingAverage(generator, 0.999)
     critic_optimiser = torch.optim.Adam(critic.parameters(), plan.critic_lr, (0.0, 0.9), fused=True)
     generator_optimiser = torch.optim.Adam(generator.parameters(), plan.generator_lr, (0.0, 0.9), fused=True)
-    is_wgan = plan.loss == "wgan-gp"
-    critic_loss_of = wasserstein_critic_loss if is_wgan else relativistic_critic_loss
-    penalty_of = unit_norm_penalty if is_wgan else zero_centred_penalties
+    game, penalty_of = _PLAYED[plan.loss]
     weight = plan.gradient_penalty * plan.penalty_interval
     b = plan.batch_size
     n_conditional = round(b * plan.conditional_share)
@@ -236,11 +234,12 @@ def train_gan(
             with mixed:
                 real, made, condition = batch()
                 fake = made.detach()  # no gradient reaches the generator here
-                critic_loss, wasserstein = critic_loss_of(critic, real, fake, condition)
-                if (
-                    turn % plan.penalty_interval == 0
-                ):  # lazy: seldom, but as much heavier (Karras et al. 2020)
-                    penalty, norm = penalty_of(critic, real, fake, condition, rng)
+                score = critic.given(condition)
+                real_score, fake_score = score(real), score(fake)
+                critic_loss = game.critic(real_score, fake_score)
+                wasserstein = wasserstein_distance(real_score, fake_score).detach()
+                if turn % plan.penalty_interval == 0:  # lazy (Karras et al. 2020): as much heavier as seldom
+                    penalty, norm = penalty_of(score, real, fake, rng)
                     critic_loss = critic_loss + weight * penalty
             critic_optimiser.zero_grad()
             critic_loss.backward()
@@ -248,11 +247,8 @@ def train_gan(
 
         critic.requires_grad_(False)  # its weights need no gradient here
         with mixed:  # the rows that the critic has just learned from: a fresh batch was no better
-            made_score = critic(made, condition)
-            if is_wgan:
-                generator_loss = -made_score.mean()  # -E[C(G(noise))]
-            else:
-                generator_loss = relativistic_loss(made_score, critic(real, condition))
+            score = critic.given(condition)
+            generator_loss = game.generator(score(made), score(real))
         critic.requires_grad_(True)
         if run.is_lost(critic_loss + generator_loss):
             continue
@@ -272,44 +268,6 @@ def train_gan(
                 diversity=diversity,
             )
     average.keep()
-
-
-def wasserstein_critic_loss(
-    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor
-) -> tuple[Tensor, Tensor]:
-    """E[C(fake)] - E[C(real)], and the Wasserstein estimate: Gulrajani et al. (2017), eq. (3), left part."""
-    distance = wasserstein_distance(critic(real, condition), critic(fake, condition))
-    return -distance, distance.detach()
-
-
-def relativistic_critic_loss(
-    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor
-) -> tuple[Tensor, Tensor]:
-    """E[softplus(C(fake) - C(real))], Huang et al. (2024), eq. (2); and the Wasserstein estimate."""
-    scores = critic(torch.cat([real, fake]), torch.cat([condition, condition]))
-    real_score, fake_score = scores.chunk(2)
-    distance = wasserstein_distance(real_score, fake_score).detach()
-    return relativistic_loss(real_score, fake_score), distance
-
-
-def unit_norm_penalty(
-    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor, rng: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """E[(||grad C(x)|| - 1)^2], x between real and fake, and the mean norm: ibid., right part."""
-    share = torch.rand(len(real) // critic.pac_size, 1, 1, generator=rng).to(real.device)
-    share = share.expand(-1, critic.pac_size, 1).reshape(-1, 1)  # one a pack, (b, 1)
-    _, gradient = critic.score_and_gradient(torch.lerp(real, fake, share), condition)
-    return gradient_penalty(gradient), gradient.detach().norm(dim=1).mean()
-
-
-def zero_centred_penalties(
-    critic: Critic, real: Tensor, fake: Tensor, condition: Tensor, _: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """(R1 + R2) / 2, Huang et al. (2024), eq. (4); and the mean norm of the gradient at real rows."""
-    gradient = critic.score_and_gradient(torch.cat([real, fake]), torch.cat([condition, condition]))[1]
-    real_gradient, fake_gradient = gradient.chunk(2)
-    penalty = (zero_centred_penalty(real_gradient) + zero_centred_penalty(fake_gradient)) / 2
-    return penalty, real_gradient.detach().norm(dim=1).mean()
 
 
 @torch.no_grad()

@@ -34,7 +34,7 @@ __all__ = ["TabularGAN"]
 
 # A budget is shared out: the decoder makes the rows of the default chain, so it gets the larger part.
 # What is left over pays for encoding and calibration.
-_AUTOENCODER_SHARE, _GAN_SHARE = 0.55, 0.35
+_AUTOENCODER_SHARE, _GAN_SHARE, _TREES_SHARE = 0.55, 0.35, 0.05
 _GENERATOR_DIM, _CRITIC_DIM = 192, 256
 
 
@@ -104,15 +104,15 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         Rows that the critic judges together (PacGAN), against mode collapse.
     conditional_share : float in [0, 1], default 0.25
         Share of the GAN's rows that are trained with some cells observed.
-    n_trees : int >= 0, default 100
+    n_trees : int >= 0, default 200
         Most trees of a boosted classifier that draws a column of 2 to 10 categories once more, given all
         other cells, at the end of the default chain of passes; kept for columns in which it foretells
         held-out cells better than the decoder. 0: none.
     n_passes : int >= 1, optional
         Decoder passes of `sample`, see there; None means one for each column.
     max_seconds : float > 0, optional
-        Budget for `fit`: 55 % for the autoencoder, 35 % for the GAN, the rest for what comes before
-        and after. Learning-rate schedules are fitted to it; tables that take long to encode may
+        Budget for `fit`: 55 % for the autoencoder, 35 % for the GAN, 5 % for trees, the rest for what
+        comes before and after. Learning-rate schedules are fitted to it; tables that take long to encode may
         exceed it. With a budget, equal seeds no longer give equal models.
     device : str, default "auto"
         "cpu", "cuda" or another torch device; "auto" takes a GPU if there is one.
@@ -187,7 +187,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         critic_lr: float = 1.2e-3,
         pac_size: int = 1,
         conditional_share: float = 0.25,
-        n_trees: int = 100,
+        n_trees: int = 200,
         n_passes: int | None = None,
         max_seconds: float | None = None,
         device: str = "auto",
@@ -397,8 +397,11 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
 
     def _train(self, network: LatentGAN, encoded: EncodedTable, run: Run) -> None:
         autoencoder, gan = self._plans(*encoded.codes.shape)
-        trees = partial(grow, n_trees=self.n_trees, seed=run.seed) if self.n_trees else None
-        network.train_on(encoded, autoencoder, gan, self.heldout_fraction, run, trees)
+        seconds = math.inf if self.max_seconds is None else _TREES_SHARE * self.max_seconds
+        trees = partial(grow, n_trees=self.n_trees, seed=run.seed, max_seconds=seconds)
+        network.train_on(
+            encoded, autoencoder, gan, self.heldout_fraction, run, trees if self.n_trees else None
+        )
 
     def _draw(self, rows: int | range, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
         return self._draw_in(self.n_passes, rows, seed, conditions)

@@ -5,137 +5,122 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgan.gan import forest as forest_module
-from synthgan.gan.forest import MAX_DEPTH, Forest, tree_features
+from synthgan.gan.forest import MAX_LEAVES, Forest
 from synthgan.gan.networks import CodeBook
 from tests.gan.tables import MIXED, atoms, random_table
 
-N_NODES = 7
-
-
-def leafless(n_trees):
-    """Trees whose nodes all lead to themselves, and add nothing."""
-    itself = torch.arange(N_NODES)[None, :, None].expand(n_trees, -1, 2)
-    return {
-        "feature": torch.zeros(n_trees, N_NODES),
-        "threshold": torch.zeros(n_trees, N_NODES),
-        "branches": itself.clone(),
-        "value": torch.zeros(n_trees, N_NODES),
-    }
-
-
-def stump(column, threshold, low, high):
-    """One tree of one comparison."""
-    parts = leafless(1)
-    parts["feature"][0, 0], parts["threshold"][0, 0] = column, threshold
-    parts["branches"][0, 0] = torch.tensor([1, 2])
-    parts["value"][0, 1], parts["value"][0, 2] = low, high
-    return parts
+ALL = 2**MAX_LEAVES - 1
 
 
 @st.composite
-def forests(draw, layout):
-    """Any trees for one or two columns of a layout."""
-    book, rng = CodeBook(layout), np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    columns = list(rng.permutation(len(layout))[: draw(st.integers(1, 2))])
-    codes = [layout.spans[j].start + rng.integers(layout.spans[j].n_codes) for j in columns for _ in range(3)]
-    parts = leafless(len(codes))
-    for tree in range(len(codes)):
-        for node in range(draw(st.integers(0, N_NODES // 2))):  # its children: 2 node + 1, 2 node + 2
-            parts["branches"][tree, node] = torch.tensor([2 * node + 1, 2 * node + 2])
+def trees(draw, n_spans, depth=4):
+    """A leaf, as a number, or (span, threshold, left, right)."""
+    if depth == 0 or draw(st.booleans()):
+        return draw(st.floats(-3, 3, width=32))
+    lower = trees(n_spans, depth - 1)
+    return (draw(st.integers(0, n_spans - 1)), draw(st.floats(0, 1, width=32)), draw(lower), draw(lower))
+
+
+def leaves_of(tree):
+    return leaves_of(tree[2]) + leaves_of(tree[3]) if isinstance(tree, tuple) else [tree]
+
+
+def nodes_of(tree, n_before=0):
+    """Of each node the span, the threshold, and which leaves are not on its left."""
+    if not isinstance(tree, tuple):
+        return []
+    n_left = len(leaves_of(tree[2]))
+    mask = ALL - sum(2**leaf for leaf in range(n_before, n_before + n_left))
+    below = nodes_of(tree[2], n_before) + nodes_of(tree[3], n_before + n_left)
+    return [(tree[0], tree[1], mask), *below]
+
+
+def walked(tree, numbers):
+    while isinstance(tree, tuple):
+        tree = tree[3] if numbers[tree[0]] > tree[1] else tree[2]
+    return tree
+
+
+def forest_of(layout, grown, seed=0):
+    """A forest of (code, tree) pairs, with columns in the order in which they come."""
+    book, rng = CodeBook(layout), np.random.default_rng(seed)
+    owner = torch.bucketize(torch.tensor([code for code, _ in grown]), book.starts, right=True) - 1
+    columns = torch.tensor(list(dict.fromkeys(owner.tolist())))
+    nodes = [(number, *node) for number, (_, tree) in enumerate(grown) for node in nodes_of(tree)]
+    tree, feature, threshold, mask = torch.tensor(nodes, dtype=torch.float64).reshape(-1, 4).T
+    leaves = [leaves_of(tree) for _, tree in grown]
     return Forest(
         book,
-        columns=torch.tensor(columns),
+        columns=columns,
         values=torch.from_numpy(rng.random((len(columns), layout.width))),
         bias=torch.from_numpy(rng.normal(size=layout.width)),
-        code=torch.tensor(codes),
-        **(
-            parts
-            | {
-                "feature": torch.from_numpy(rng.integers(len(layout), size=parts["feature"].shape)),
-                "threshold": torch.from_numpy(rng.random(parts["feature"].shape)),
-                "value": torch.from_numpy(rng.normal(size=parts["value"].shape)),
-            }
-        ),
+        code=torch.tensor([code for code, _ in grown]),
+        leaves=torch.tensor([values + [0.0] * (MAX_LEAVES - len(values)) for values in leaves]),
+        tree=tree,
+        feature=feature,
+        threshold=threshold,
+        mask=mask,
     )
 
 
-def walked(forest, tree, features):
-    """The value of the leaf of one row, node by node."""
-    node = 0
-    for _ in range(MAX_DEPTH):
-        goes_right = features[forest.feature[tree, node]] > forest.threshold[tree, node]
-        node = int(forest.branches[tree, node, int(goes_right)])
-    return float(forest.value[tree, node])
+STUMP = (0, 0.5, -1.0, 1.0)  # of the first column, for the last code of two columns of 3 and 2 codes
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.data(), st.sampled_from([MIXED, atoms(2, 3)]))
-def test_logits_are_the_bias_and_the_leaf_of_each_tree(data, layout):
-    forest = data.draw(forests(layout))
-    rows = forest.book.rows(random_table(layout, 30))
+@settings(max_examples=50, deadline=None)
+@given(st.data(), st.sampled_from([MIXED, atoms(2, 3), atoms(4)]), st.integers(0, 99))
+def test_logits_are_the_bias_and_the_leaf_of_each_tree(data, layout, seed):
+    pair = st.tuples(st.integers(0, layout.width - 1), trees(len(layout)))
+    grown = data.draw(st.lists(pair, min_size=1, max_size=6))
+    forest = forest_of(layout, grown, seed)
+    codes = forest.book.rows(random_table(layout, 30)).codes
     assert forest.is_sound
     for number, j in enumerate(forest.columns.tolist()):
         span = forest.book.span(j)
-        expected = forest.bias[span].repeat(len(rows), 1)
-        features = tree_features(forest.book, rows, forest.values[number])
-        for tree, code in enumerate(forest.code.tolist()):
+        expected = forest.bias[span].repeat(len(codes), 1)
+        for code, tree in grown:
             if span.start <= code < span.stop:
-                leaves = [walked(forest, tree, row) for row in features]
-                expected[:, code - span.start] += torch.tensor(leaves)
-        torch.testing.assert_close(forest.logits(number, rows), expected)
+                found = [walked(tree, row.tolist()) for row in forest.values[number][codes]]
+                expected[:, code - span.start] += torch.tensor(found)
+        torch.testing.assert_close(forest.logits(number, codes), expected)
 
 
 def test_a_number_above_the_threshold_goes_to_the_right():
-    book = CodeBook(atoms(3, 2))
-    forest = Forest(
-        book,
-        columns=torch.tensor([1]),
-        values=torch.tensor([[0.1, 0.2, 0.3, 0.0, 0.0]]),
-        bias=torch.tensor([0.0, 0.0, 0.0, 0.5, 0.0]),
-        code=torch.tensor([4]),
-        **stump(column=0, threshold=0.2, low=-1.0, high=1.0),
-    )
-    rows = book.rows(random_table(atoms(3, 2), 3))
-    rows.codes[:, 0] = torch.tensor([0, 1, 2])
-    assert forest.logits(0, rows).tolist() == [[0.5, -1.0], [0.5, -1.0], [0.5, 1.0]]
+    forest = forest_of(atoms(3, 2), [(4, (0, 0.25, -1.0, 1.0))])
+    forest.values.copy_(torch.tensor([[0.125, 0.25, 0.375, 0.0, 0.0]]))
+    forest.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 0.5, 0.0]))
+    codes = torch.tensor([[0, 3], [1, 3], [2, 3]])
+    assert forest.logits(0, codes).tolist() == [[0.5, -1.0], [0.5, -1.0], [0.5, 1.0]]
 
 
-def test_a_cell_counts_by_the_number_of_its_code_and_in_an_interval_by_alpha():
-    book, table = CodeBook(MIXED), random_table(MIXED, 4)
-    table.codes[:, 2] = [1, 1, 2, 4]  # height: two intervals of five codes, the missing value
-    table.alphas[:, 2] = [-1.0, 0.99, 0.0, 0.0]
-    values = torch.arange(MIXED.width) / 100
-    start = MIXED.spans[2].start
-    step = (1 - 1 / 16) / 10  # the middle of the last of 16 cells, half of the distance between 5 codes
-    expected = [
-        (start + 1) / 100 - step,
-        (start + 1) / 100 + step,
-        (start + 2) / 100 + 0.1 / 16,
-        (start + 4) / 100,
-    ]
-    features = tree_features(book, book.rows(table), values)
-    assert features[:, 2].tolist() == pytest.approx(expected, abs=1e-6)
-    assert torch.equal(features[:, 1], values[book.rows(table).codes[:, 1]])  # categories: nothing added
+def test_a_tree_may_have_as_many_leaves_as_there_are_bits():
+    def chain(n_leaves):  # 1 if the number is above none of the thresholds, 2 above one, ...
+        tree = float(MAX_LEAVES)
+        for k in range(n_leaves - 1, 0, -1):
+            tree = (0, k / 100, float(k), tree)
+        return tree
+
+    forest = forest_of(atoms(MAX_LEAVES, 2), [(MAX_LEAVES + 1, chain(MAX_LEAVES))])
+    forest.values.copy_((torch.arange(MAX_LEAVES + 2) + 0.5) / 100)
+    forest.bias.zero_()
+    codes = torch.stack([torch.arange(MAX_LEAVES), torch.full((MAX_LEAVES,), MAX_LEAVES)], dim=1)
+    assert forest.logits(0, codes)[:, 1].tolist() == list(range(1, MAX_LEAVES + 1))
 
 
 def test_the_size_of_blocks_changes_nothing(monkeypatch):
-    book = CodeBook(atoms(3, 2))
-    parts = {"columns": torch.tensor([1]), "values": torch.rand(1, 5), "bias": torch.zeros(5)}
-    forest = Forest(book, **parts, code=torch.tensor([4]), **stump(0, 0.5, -1.0, 1.0))
-    rows = book.rows(random_table(atoms(3, 2), 100))
-    at_once = forest.logits(0, rows)
+    forest = forest_of(atoms(3, 2), [(4, STUMP), (3, STUMP)])
+    codes = forest.book.rows(random_table(atoms(3, 2), 100)).codes
+    at_once = forest.logits(0, codes)
     monkeypatch.setattr(forest_module, "_BLOCK_LEAVES", 7)
-    assert torch.equal(forest.logits(0, rows), at_once)
+    assert torch.equal(forest.logits(0, codes), at_once)
+    assert forest.logits(0, codes[:0]).shape == (0, 2)
 
 
 def test_a_forest_takes_the_size_of_the_one_that_was_saved():
-    book = CodeBook(atoms(3, 2))
-    parts = {"columns": torch.tensor([1]), "values": torch.rand(1, 5), "bias": torch.rand(5)}
-    saved = Forest(book, **parts, code=torch.tensor([4]), **stump(0, 0.5, -1.0, 1.0))
-    loaded = Forest(book)
+    saved = forest_of(atoms(3, 2), [(4, STUMP)])
+    loaded = Forest(saved.book)
     loaded.load_state_dict(saved.state_dict())
-    rows = book.rows(random_table(atoms(3, 2), 20))
-    assert torch.equal(loaded.logits(0, rows), saved.logits(0, rows))
+    codes = saved.book.rows(random_table(atoms(3, 2), 20)).codes
+    assert torch.equal(loaded.logits(0, codes), saved.logits(0, codes))
     loaded.load_state_dict({})  # of a model without trees
     assert len(loaded.columns) == 0
     assert loaded.is_sound
@@ -143,24 +128,41 @@ def test_a_forest_takes_the_size_of_the_one_that_was_saved():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("columns", 2), ("columns", -1), ("code", 5), ("feature", 2), ("branches", N_NODES), ("branches", -1)],
+    [
+        ("columns", 2),
+        ("columns", -1),
+        ("code", 5),
+        ("feature", 2),
+        ("feature", -1),
+        ("tree", 1),
+        ("tree", -1),
+    ],
 )
 def test_an_index_of_nothing_is_not_sound(name, value):
-    book = CodeBook(atoms(3, 2))
-    parts = {"columns": torch.tensor([1]), "values": torch.rand(1, 5), "bias": torch.rand(5)}
-    forest = Forest(book, **parts, code=torch.tensor([4]), **stump(0, 0.5, -1.0, 1.0))
+    forest = forest_of(atoms(3, 2), [(4, STUMP)])
     assert forest.is_sound
-    getattr(forest, name).flatten()[0] = value
+    getattr(forest, name)[0] = value
     assert not forest.is_sound
 
 
-@pytest.mark.parametrize("name", ["columns", "values", "bias", "code", "threshold", "branches", "value"])
+def test_nodes_out_of_order_are_not_sound():
+    forest = forest_of(atoms(3, 2), [(4, STUMP), (3, STUMP)])
+    forest.tree.copy_(forest.tree.flip(0))
+    assert not forest.is_sound
+
+
+@pytest.mark.parametrize("name", ["columns", "values", "bias", "code", "leaves", "tree", "threshold", "mask"])
 def test_a_part_of_another_size_is_not_sound(name):
-    book = CodeBook(atoms(3, 2))
-    parts = {"columns": torch.tensor([1]), "values": torch.rand(1, 5), "bias": torch.rand(5)}
-    forest = Forest(book, **parts, code=torch.tensor([4]), **stump(0, 0.5, -1.0, 1.0))
+    forest = forest_of(atoms(3, 2), [(4, STUMP)])
     setattr(forest, name, getattr(forest, name)[:0])
     assert not forest.is_sound
+
+
+def test_a_mask_that_leaves_no_leaf_does_no_harm():
+    """A file can hold any mask: some leaf counts then."""
+    forest = forest_of(atoms(3, 2), [(4, STUMP)])
+    forest.mask.zero_()
+    assert torch.isfinite(forest.logits(0, forest.book.rows(random_table(atoms(3, 2), 20)).codes)).all()
 
 
 def test_without_trees_there_is_nothing_to_be_unsound():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from synthgan.gan.conditions import Allowed, Given, grouped
-from synthgan.gan.forest import Forest
+from synthgan.gan.forest import MAX_LEAVES, Forest
 from synthgan.gan.networks import Rows
 from synthgan.gan.sampling import Sampler, _Drawn, inverse_cdf
 from synthgan.layout import EncodedConditions, EncodedTable, Permitted
@@ -441,11 +441,13 @@ def with_last_word(made, layout, j, bias):
     book, span = made.book, made.book.span(j)
     flat = torch.zeros(layout.width)
     flat[span] = torch.tensor(bias)
-    leaf = {"feature": torch.zeros(1, 1), "threshold": torch.zeros(1, 1), "branches": torch.zeros(1, 1, 2)}
-    columns, values = torch.tensor([j]), torch.zeros(1, layout.width)
-    code = torch.tensor([span.start])
     forest = Forest(
-        book, columns=columns, values=values, bias=flat, code=code, value=torch.zeros(1, 1), **leaf
+        book,
+        columns=torch.tensor([j]),
+        values=torch.zeros(1, layout.width),
+        bias=flat,
+        code=torch.tensor([span.start]),
+        leaves=torch.zeros(1, MAX_LEAVES),  # one tree of one leaf, that adds nothing
     )
     offsets = torch.zeros(layout.width)
     order = order_of(layout)

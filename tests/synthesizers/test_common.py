@@ -120,6 +120,7 @@ NO_CHANGE = {  # and why the rows stay the same
     "device": "says where the work is done; needs a second device",
     "max_seconds": "a limit in time; tested with the budget",
     "patience": "a limit that a run of eight steps does not reach",
+    "n_trees": "a limit of trees, of which so few rows grow none; see test_tabular_gan",
 }
 BAD_VALUES = [object(), -1.5, "no such value", [1, 2], ()]
 
