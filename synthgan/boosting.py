@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -20,25 +20,14 @@ from synthgan.gan.networks import CodeBook, Decoder, Rows
 
 __all__ = ["MAX_CLASSES", "grow"]
 
-Node = tuple[
-    int, float, int
-]  # the column that it looks at, the threshold, the leaves that are not on its left
+# The column that a node looks at, the threshold, and as bits the leaves that are not on its left.
+Node = tuple[int, float, int]
 
 MAX_CLASSES = 10
 _MIN_CLASS = 20  # rows of the rarest class: fewer say nothing of it
 _MAX_ROWS = 50_000
 _MAX_WORK = 2e7  # rows times columns times trees of an iteration: some 20 s of one core
 _SMOOTHING = 20.0  # rows of the whole table that a category's rate is mixed with
-
-
-@dataclass(frozen=True)
-class _Boosted:
-    """The trees of one column, as the parts of a `Forest`."""
-
-    column: int
-    n_classes: int
-    information: float  # nats that all other cells tell of the column, by the decoder
-    parts: dict[str, Tensor]
 
 
 def grow(
@@ -59,7 +48,8 @@ def grow(
     decoder : Decoder
         Trained.
     train, heldout : Rows
-        What trees learn from, at most 50,000 rows of it; and what they are judged by.
+        What trees learn from, at most 50,000 rows of it and fewer above 100 columns; and what they are
+        judged by.
     n_trees : int >= 1
         Most trees of a column. A column of k > 2 codes has k trees an iteration.
     seed : int
@@ -73,24 +63,31 @@ def grow(
         the last one keeps all its relations as its trees have learned them.
     """
     book, cpu, start = decoder.book, torch.device("cpu"), time.perf_counter()
-    index = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:_MAX_ROWS]
+    n_rows = min(len(train), _MAX_ROWS, int(_MAX_WORK / 4 / len(book.widths)))
+    index = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:n_rows]
     train, judge = train.to(cpu).take(index), heldout.to(cpu)
-    frequency = torch.bincount(train.codes.flatten(), minlength=len(book.cells)) / max(1, len(train))
-    candidates = {}
-    for j in _few_codes(book, frequency * len(train)):
-        known = decoder_log_likelihood(decoder, heldout, j).cpu()
-        candidates[j] = known, float((known - frequency[judge.codes[:, j]].log()).mean())
-    kept, work = [], 0.0
-    for j, (known, information) in sorted(candidates.items(), key=lambda item: -item[1][1]):
-        n_classes = book.widths[j]
-        work += len(train) * len(book.widths) * (1 if n_classes == 2 else n_classes)
+    count = torch.bincount(train.codes.flatten(), minlength=len(book.cells))
+    by_decoder = {j: decoder_log_likelihood(decoder, heldout, j).cpu() for j in _few_codes(book, count)}
+    information = {  # nats that all other cells tell of the column
+        j: float((found - (count[judge.codes[:, j]] / n_rows).log()).mean())
+        for j, found in by_decoder.items()
+    }
+    grown, work = {}, 0
+    for j in sorted(by_decoder, key=lambda j: -information[j]):
+        work += n_rows * len(book.widths) * _n_trees_at_once(book, j)
         if work > _MAX_WORK or time.perf_counter() - start > max_seconds:
             break
         parts = _boosted(book, train, j, n_trees, seed)
-        if (_log_likelihood(Forest(book, **parts).logits(0, judge.codes), book, judge, j) - known).mean() > 0:
-            kept.append(_Boosted(j, n_classes, information, parts))
-    kept.sort(key=lambda boosted: (-boosted.n_classes, boosted.information))
-    return _joined(book, [boosted.parts for boosted in kept]).to(book.cells.device)
+        by_trees = _log_likelihood(Forest(book, **parts).logits(0, judge.codes), book, judge, j)
+        if (by_trees - by_decoder[j]).mean() > 0:
+            grown[j] = parts
+    order = sorted(grown, key=lambda j: (-book.widths[j], information[j]))
+    return _joined(book, [grown[j] for j in order]).to(book.cells.device)
+
+
+def _n_trees_at_once(book: CodeBook, j: int) -> int:
+    """Trees that an iteration grows for column j: one for two classes, else one for each."""
+    return 1 if book.widths[j] == 2 else book.widths[j]
 
 
 def _few_codes(book: CodeBook, counts: Tensor) -> list[int]:
@@ -107,9 +104,8 @@ def _boosted(book: CodeBook, train: Rows, j: int, n_trees: int, seed: int) -> di
     values, span = code_values(book, train, j), book.span(j)
     features = values[train.codes].numpy()  # (n, g)
     features[:, j] = 0.0  # what is to be told tells nothing
-    n_classes = book.widths[j]
     model = HistGradientBoostingClassifier(
-        max_iter=max(1, n_trees // (1 if n_classes == 2 else n_classes)),
+        max_iter=max(1, n_trees // _n_trees_at_once(book, j)),
         learning_rate=0.2,
         max_leaf_nodes=MAX_LEAVES,
         max_depth=6,
@@ -194,10 +190,8 @@ def _joined(book: CodeBook, found: list[dict[str, Tensor]]) -> Forest:
     """Put the trees of several columns into one forest."""
     if not found:
         return Forest(book)
-    n_before = 0
-    for one in found:
-        one["tree"] = one["tree"] + n_before
-        n_before += len(one["code"])
+    first = accumulate([len(one["code"]) for one in found], initial=0)
+    found = [one | {"tree": one["tree"] + n} for one, n in zip(found, first, strict=False)]
     parts = {name: torch.cat([one[name] for one in found]) for name in found[0] if name != "bias"}
     return Forest(book, bias=torch.stack([one["bias"] for one in found]).sum(dim=0), **parts)
 

@@ -94,6 +94,8 @@ def test_where_time_is_short_fewer_columns_have_trees(monkeypatch):
         boosting, "_MAX_WORK", 2 * 1000 * 4
     )  # two columns of two codes, 1,000 rows of four cells
     assert len(grown(parity_table(2000))[0].columns) == 2
+    monkeypatch.setattr(boosting, "_MAX_WORK", 1000 * 4)  # a quarter of the rows, three columns of two codes
+    assert len(grown(parity_table(2000))[0].columns) == 3
 
 
 def test_after_its_time_no_column_is_begun():

@@ -99,6 +99,8 @@ def test_trees_have_the_last_word_on_columns_of_few_categories(parity, tmp_path)
     assert right(model.sample(1000, random_state=0, n_passes=1)) < 0.7  # passes of the generator go without
     model.save(tmp_path / "m.synthgan")
     assert load(tmp_path / "m.synthgan").sample(1000, random_state=0).equals(drawn)
+    unjudged = TabularGAN(**SMALL, heldout_fraction=0.0).fit(parity)
+    assert len(unjudged.model_.forest.columns) == 0
 
 
 def test_trees_heed_conditions_and_fill_gaps(parity):
