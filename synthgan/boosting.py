@@ -25,6 +25,7 @@ Node = tuple[int, float, int]
 
 MAX_CLASSES = 10
 _MIN_CLASS = 20  # rows of the rarest class: fewer say nothing of it
+_MIN_JUDGES = 20  # held-out rows, likewise
 _MAX_ROWS = 50_000
 _MAX_WORK = 2e7  # rows times columns times trees of an iteration: some 20 s of one core
 _SMOOTHING = 20.0  # rows of the whole table that a category's rate is mixed with
@@ -49,7 +50,7 @@ def grow(
         Trained.
     train, heldout : Rows
         What trees learn from, at most 50,000 rows of it and fewer above 100 columns; and what they are
-        judged by.
+        judged by: 20 rows at least, or there are no trees.
     n_trees : int >= 1
         Most trees of a column. A column of k > 2 codes has k trees an iteration.
     seed : int
@@ -63,6 +64,8 @@ def grow(
         the last one keeps all its relations as its trees have learned them.
     """
     book, cpu, start = decoder.book, torch.device("cpu"), time.perf_counter()
+    if len(heldout) < _MIN_JUDGES:
+        return Forest(book)
     n_rows = min(len(train), _MAX_ROWS, int(_MAX_WORK / 4 / len(book.widths)))
     index = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:n_rows]
     train, judge = train.to(cpu).take(index), heldout.to(cpu)

@@ -89,13 +89,22 @@ def test_columns_of_few_codes_come_last():
     assert forest.columns.tolist() == [0, 1]
 
 
-def test_where_time_is_short_fewer_columns_have_trees(monkeypatch):
-    monkeypatch.setattr(
-        boosting, "_MAX_WORK", 2 * 1000 * 4
-    )  # two columns of two codes, 1,000 rows of four cells
-    assert len(grown(parity_table(2000))[0].columns) == 2
-    monkeypatch.setattr(boosting, "_MAX_WORK", 1000 * 4)  # a quarter of the rows, three columns of two codes
-    assert len(grown(parity_table(2000))[0].columns) == 3
+@pytest.mark.parametrize("n_rows", [1000, 250])
+def test_where_time_is_short_fewer_columns_have_trees_of_fewer_rows(n_rows, monkeypatch):
+    layout = atoms(2, 2, 2, 2, 2, 2)
+    table = random_table(layout, 2000)
+    table.codes[:] = table.codes[:, :1]  # each column tells all others
+    assert len(grown(table, layout)[0].columns) == 6
+    monkeypatch.setattr(boosting, "_MAX_WORK", 4 * n_rows * 6)  # four columns
+    assert len(grown(table, layout)[0].columns) == 4
+
+
+def test_few_judges_let_no_trees_grow():
+    decoder = networks(PARITY, shaken=False).decoder
+    rows = decoder.book.rows(parity_table(1000))
+    decoder.start_at_marginals(rows)
+    assert len(grow(decoder, rows, rows.take(torch.arange(20)), 20, 0).columns) == 3
+    assert len(grow(decoder, rows, rows.take(torch.arange(19)), 20, 0).columns) == 0
 
 
 def test_after_its_time_no_column_is_begun():

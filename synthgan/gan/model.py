@@ -107,7 +107,7 @@ class LatentGAN(nn.Module):
 
         train_gan(self.generator, self.critic, self.decoder, latents, train, gan, diversity, run, self.mixed)
         self._match_moments(latents, run.seed)
-        if grow is not None and n_heldout and not run.interrupted:  # without judges, no trees
+        if grow is not None and not run.interrupted:
             self.forest = grow(self.decoder, train, heldout)
         self._calibrate(frequency, run.seed)
 

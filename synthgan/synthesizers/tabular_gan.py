@@ -107,7 +107,8 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     n_trees : int >= 0, default 200
         Most trees of a boosted classifier that draws a column of 2 to 10 categories once more, given all
         other cells, at the end of the default chain of passes; kept for columns in which it foretells
-        held-out cells better than the decoder. None are grown at 0, nor without held-out rows.
+        held-out cells better than the decoder. None are grown at 0, nor with fewer than
+        20 held-out rows.
     n_passes : int >= 1, optional
         Decoder passes of `sample`, see there; None means one for each column.
     max_seconds : float > 0, optional
