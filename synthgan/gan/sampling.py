@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from synthgan.gan.conditions import Allowed, Given, grouped
+from synthgan.gan.drawn import Drawn
 from synthgan.gan.forest import Forest
 from synthgan.gan.networks import CELLS, Decoder, Generator, Rows
 
@@ -167,9 +168,10 @@ class Sampler:
         given: Given | None = None,
         frequency: Tensor | None = None,
     ) -> tuple[Rows, Tensor]:
+        """Draw rows in one go: what is restricted, then all others, and at last the columns with trees."""
         device = self.weight.device
         numbers = _uniform(rng, (n_rows, len(self.book.widths), 3)).to(device)
-        drawn = _Drawn(self.decoder.blank(), numbers[:, self.book.fine_index, 2], len(self.book.widths))
+        drawn = Drawn(self.decoder.blank(), numbers[:, self.book.fine_index, 2], len(self.book.widths))
         allowed, rest = {}, self.order
         if given is not None:
             allowed, rest = given.allowed, self._meet(given, drawn, rng)
@@ -200,7 +202,7 @@ class Sampler:
         met = [self._log_probability(j, hidden, part).logsumexp(1) for j, part in given.allowed.items()]
         return float(torch.cat(met).sum().exp()) > _MOSTLY
 
-    def _meet(self, given: Given, drawn: _Drawn, rng: np.random.Generator) -> list[int]:
+    def _meet(self, given: Given, drawn: Drawn, rng: np.random.Generator) -> list[int]:
         """Show what is known, draw what is restricted; returns the columns that are left, in order."""
         drawn.codes[:], drawn.cells[:] = given.rows.codes, given.rows.cells
         everywhere = given.known.all(dim=0)
@@ -218,7 +220,7 @@ class Sampler:
         return [j for j in rest if j not in first]
 
     def _draw_jointly(
-        self, columns: list[int], allowed: dict[int, Allowed], drawn: _Drawn, rng: np.random.Generator
+        self, columns: list[int], allowed: dict[int, Allowed], drawn: Drawn, rng: np.random.Generator
     ) -> None:
         """Draw restricted columns in a chain, and show them.
 
@@ -246,7 +248,7 @@ class Sampler:
         drawn.take(trial, chosen + torch.arange(0, n_rows * n_tries, n_tries, device=chosen.device))
         self._observe(columns[-1:], drawn)
 
-    def _narrowest_first(self, columns: list[int], allowed: dict[int, Allowed], drawn: _Drawn) -> list[int]:
+    def _narrowest_first(self, columns: list[int], allowed: dict[int, Allowed], drawn: Drawn) -> list[int]:
         """Order restricted columns by how probable it is that they are met: the factors left are near 1."""
         if len(columns) == 1:
             return columns
@@ -258,7 +260,7 @@ class Sampler:
         """Log probability of each code of column j together with a cell that is allowed, (m, k)."""
         return self._logits(j, hidden).log_softmax(dim=1) + self._log_mass(j, hidden, allowed)
 
-    def _add_latent(self, rng: np.random.Generator, drawn: _Drawn, is_known: Tensor | None) -> None:
+    def _add_latent(self, rng: np.random.Generator, drawn: Drawn, is_known: Tensor | None) -> None:
         """Let the generator make a latent vector for each row.
 
         With known cells, each row takes one of a few vectors made without them, with a chance
@@ -285,7 +287,7 @@ class Sampler:
         is_known[:, drawn_first] = True
         return is_known
 
-    def _log_likelihood(self, embedded: Tensor, drawn: _Drawn, is_known: Tensor, n_tries: int) -> Tensor:
+    def _log_likelihood(self, embedded: Tensor, drawn: Drawn, is_known: Tensor, n_tries: int) -> Tensor:
         """Log probability of the known codes of each row given each of its latent vectors, (b, n_tries)."""
         hidden = self._hidden(embedded)  # (b * n_tries, h)
         total = hidden.new_zeros(len(hidden))
@@ -299,7 +301,7 @@ class Sampler:
         self,
         j: int,
         hidden: Tensor,
-        drawn: _Drawn,
+        drawn: Drawn,
         numbers: Tensor,
         allowed: Allowed | None = None,
         rows: Tensor | slice = slice(None),
@@ -335,7 +337,7 @@ class Sampler:
         self,
         number: int,
         j: int,
-        drawn: _Drawn,
+        drawn: Drawn,
         uniform: Tensor,
         rows: Tensor | slice,
         allowed: Allowed | None,
@@ -375,14 +377,14 @@ class Sampler:
         span = self.book.span(j)
         return torch.addmm(self.bias[span], hidden, self.weight[span].T)
 
-    def _match(self, j: int, hidden: Tensor, drawn: _Drawn, frequency: Tensor) -> None:
+    def _match(self, j: int, hidden: Tensor, drawn: Drawn, frequency: Tensor) -> None:
         """Move the offsets of column j until its mean probabilities meet `frequency`."""
         span, share = self.book.span(j), None
         if drawn.context is not None:
             share = torch.bincount(drawn.context, minlength=len(hidden)) / len(drawn.codes)  # (m,)
         self.bias[span] += _offsets_to_match(self._logits(j, hidden), frequency[span], share)
 
-    def _observe(self, group: list[int], drawn: _Drawn) -> None:
+    def _observe(self, group: list[int], drawn: Drawn) -> None:
         """Show the decoder the columns just drawn: split contexts that differ, add embeddings."""
         if drawn.hidden is not None:
             for j in group:
@@ -395,7 +397,7 @@ class Sampler:
         for j in group:
             drawn.embedded = drawn.embedded + self._shown(j, drawn, first)
 
-    def _shown(self, j: int, drawn: _Drawn, rows: Tensor | slice) -> Tensor:
+    def _shown(self, j: int, drawn: Drawn, rows: Tensor | slice) -> Tensor:
         """Return what is added to the embedding of rows when column j is shown."""
         book = self.book
         codes = drawn.codes[rows, j]
@@ -410,14 +412,14 @@ class Sampler:
         row, scale = self.book.slopes(codes[:, None], cells[:, None], [i])
         return self.slope_table[row[:, 0]] * scale
 
-    def _shown_cells(self, j: int, drawn: _Drawn) -> Tensor:
+    def _shown_cells(self, j: int, drawn: Drawn) -> Tensor:
         """Return the cells of column j as they are shown, (b,): of a coarse one the middle of each mode."""
         cells = drawn.cells[:, self.book.fine.index(j)]
         if j not in drawn.coarse:
             return cells
         return torch.where(self.book.continuous[drawn.codes[:, j]], CELLS // 2, cells)
 
-    def _refine(self, drawn: _Drawn) -> None:
+    def _refine(self, drawn: Drawn) -> None:
         """Show coarse columns as they are, now that rows share nothing any more."""
         for j in [j for j in drawn.coarse if j in self.book.fine]:
             codes, cells = drawn.codes[:, j], drawn.cells[:, self.book.fine.index(j)]
@@ -425,7 +427,7 @@ class Sampler:
             drawn.embedded = drawn.embedded + self._slope(j, codes, cells) - self._slope(j, codes, shown)
         drawn.coarse = []
 
-    def _extended(self, context: Tensor, group: list[int], drawn: _Drawn) -> Tensor:
+    def _extended(self, context: Tensor, group: list[int], drawn: Drawn) -> Tensor:
         """Extend context numbers by what `group` has drawn, (b,): equal numbers, equal contexts."""
         book = self.book
         key = context
@@ -434,70 +436,3 @@ class Sampler:
             if j in book.fine:
                 key = key * book.n_cells + self._shown_cells(j, drawn)
         return key
-
-
-class _Drawn:
-    """What a block has drawn so far: m distinct contexts, and each row's place among them.
-
-    Where `context` is None, every row has a context of its own, in order. Where `hidden`, (b, g), is
-    not None, only those cells are to be drawn, different ones in each row. Of the modes of columns in
-    `coarse` the place is not shown so far.
-    """
-
-    def __init__(self, embedded: Tensor, places: Tensor, n_spans: int) -> None:
-        n_rows, n_fine = places.shape
-        self.embedded = embedded  # (m, h)
-        self.context: Tensor | None = torch.zeros(n_rows, dtype=torch.int64, device=embedded.device)
-        self.codes = torch.zeros(n_rows, n_spans, dtype=torch.int64, device=embedded.device)
-        self.cells = torch.zeros(n_rows, n_fine, dtype=torch.int64, device=embedded.device)
-        self.places = places  # (b, f), in [0, 1)
-        self.hidden: Tensor | None = None
-        self.coarse: list[int] = []  # columns of which only the code is shown so far
-
-    def of_rows(self, values: Tensor) -> Tensor:
-        """Spread values of the contexts over the rows, (m, ...) -> (b, ...)."""
-        return values if self.context is None else values[self.context]
-
-    def pending(self, group: list[int]) -> Tensor | slice:
-        """Rows in which a column of the group is to be drawn."""
-        if self.hidden is None:
-            return slice(None)
-        return torch.nonzero(self.hidden[:, group].any(dim=1)).flatten()
-
-    def to_write(self, j: int, rows: Tensor | slice) -> tuple[Tensor | slice, Tensor | slice]:
-        """Say in which of some rows column j is hidden, and where these are among them."""
-        if self.hidden is None or isinstance(rows, slice):
-            return rows, slice(None)
-        mine = self.hidden[rows, j]
-        return rows[mine], mine
-
-    def repeated(self, times: int) -> _Drawn:
-        """Repeat each row, the repetitions side by side."""
-        places = self.places.repeat_interleave(times, dim=0)
-        other = _Drawn(self.embedded, places, self.codes.shape[1])
-        if self.context is None:
-            self.context = torch.arange(len(self.codes), device=self.codes.device)
-        other.context = self.context.repeat_interleave(times)
-        other.codes, other.cells = (part.repeat_interleave(times, dim=0) for part in (self.codes, self.cells))
-        return other
-
-    def take(self, trial: _Drawn, rows: Tensor) -> None:
-        """Become some rows of another draw."""
-        self.codes, self.cells, self.places = (
-            part[rows] for part in (trial.codes, trial.cells, trial.places)
-        )
-        self.embedded, self.coarse = trial.embedded, trial.coarse
-        context = rows if trial.context is None else trial.context[rows]
-        self.split(context, context)
-
-    def split(self, context: Tensor, key: Tensor) -> Tensor | slice:
-        """Split the contexts by `key`, (b,); returns one row of each, or all rows if few are alike."""
-        n_rows = len(key)
-        unique, inverse = torch.unique(key, return_inverse=True)
-        if len(unique) > n_rows // 2:  # sharing no longer pays
-            self.embedded, self.context = self.embedded[context], None
-            return slice(None)
-        rows = torch.arange(n_rows, device=key.device)
-        first = torch.empty_like(unique).scatter_(0, inverse, rows)
-        self.embedded, self.context = self.embedded[context[first]], inverse
-        return first

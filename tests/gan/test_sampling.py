@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from synthgan.gan.conditions import Allowed, Given, grouped
+from synthgan.gan.drawn import Drawn
 from synthgan.gan.forest import MAX_LEAVES, Forest
 from synthgan.gan.networks import Rows
-from synthgan.gan.sampling import Sampler, _Drawn, inverse_cdf
+from synthgan.gan.sampling import Sampler, inverse_cdf
 from synthgan.layout import EncodedConditions, EncodedTable, Permitted
 from tests.gan.tables import MIXED, NOISE, atoms, networks, order_of, random_table, seeded
 
@@ -131,7 +132,7 @@ def test_the_embedding_grown_column_by_column_is_that_of_the_decoder(n_rows):
     made = networks(MIXED)
     sampler = sampler_of(made, MIXED, len(MIXED))
     rows = made.book.rows(random_table(MIXED, n_rows))
-    drawn = _Drawn(
+    drawn = Drawn(
         made.decoder.embed.hidden.detach().sum(dim=0, keepdim=True),
         torch.zeros(n_rows, len(made.book.fine)),
         len(MIXED),
@@ -325,7 +326,7 @@ def test_several_restrictions_hold_jointly(n_tries, monkeypatch):
     sampler = sampler_of(made, layout, 3)
     allowed = {0: [0, 1, 2], 1: [1, 2, 4], 2: [0, 2]}
     parts = {j: Allowed.of(made.book, j, any_of(*codes)) for j, codes in allowed.items()}
-    start = _Drawn(made.decoder.blank().detach(), torch.zeros(1, 0), 3)
+    start = Drawn(made.decoder.blank().detach(), torch.zeros(1, 0), 3)
     with torch.no_grad():
         order = sampler._narrowest_first([0, 1, 2], parts, start)
     plain = Sampler(made.decoder, made.generator, order, sampler.bias - made.decoder.bias.detach(), 3)
@@ -420,7 +421,7 @@ def test_restricted_columns_are_shown_by_their_modes_and_then_as_they_are():
     sampler = sampler_of(made, MIXED, len(MIXED))
     blank = EncodedTable(np.zeros((1, 5), np.int32), np.zeros((1, 5)))
     given = given_of(made.book, blank, np.zeros((1, 5), bool), {2: any_of(0, 1, 2), 4: any_of(0, 1)})
-    drawn = _Drawn(made.decoder.blank().detach(), torch.zeros(500, len(made.book.fine)), len(MIXED))
+    drawn = Drawn(made.decoder.blank().detach(), torch.zeros(500, len(made.book.fine)), len(MIXED))
     with torch.no_grad():
         rest = sampler._meet(given, drawn, np.random.default_rng(0))
         assert len(drawn.embedded) <= 3 * (1 + 4)  # height has no groups, wage one of four members
