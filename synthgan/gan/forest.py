@@ -24,6 +24,8 @@ __all__ = ["MAX_LEAVES", "Forest"]
 
 MAX_LEAVES = 31  # as many bits of an int32 are free of its sign
 _ALL = 2**MAX_LEAVES - 1
+_LAST = 2 ** (MAX_LEAVES - 1)  # never on the left of a node
+_MAX_COMBINATIONS = 128  # of codes in one table of lookups
 _BLOCK_LEAVES = 2**17  # rows times trees that are followed at once: what they need stays in the cache
 _PARTS = {
     "columns": torch.int64,
@@ -100,25 +102,46 @@ class Forest(nn.Module):
         trees = torch.nonzero((self.code >= span.start) & (self.code < span.stop)).flatten()
         code, leaves = self.code[trees] - span.start, self.leaves[trees].flatten()
         tables = self._tables(number, trees)
-        first = MAX_LEAVES * torch.arange(len(trees), device=code.device)
+        first = (MAX_LEAVES * torch.arange(len(trees), device=code.device) - 127).int()
+        adds_to = torch.nn.functional.one_hot(code, span.stop - span.start).float()  # (t, k)
         n_rows = max(1, _BLOCK_LEAVES // max(1, len(trees)))
 
         def votes(codes: Tensor) -> Tensor:
-            added = leaves.new_zeros(len(codes), span.stop - span.start)
-            for rows, total in zip(codes.split(n_rows), added.split(n_rows), strict=True):
+            added = []
+            for rows in codes.split(n_rows):
                 left = leaves.new_full((len(rows), len(trees)), _ALL, dtype=torch.int32)  # (r, t)
-                for j, table in tables.items():
-                    left &= table.index_select(0, rows[:, j] - self.book.starts[j])
-                lowest = (
-                    (left & -left).float().view(torch.int32) >> 23
-                ) - 127  # the exponent of the lowest bit
-                leaf = lowest.clamp_(0, MAX_LEAVES - 1) + first  # (r, t)
-                total.index_add_(1, code, leaves.index_select(0, leaf.flatten()).view(leaf.shape))
-            return added
+                for columns, table in tables:
+                    left &= table.index_select(0, self._combination(rows, columns))
+                lowest = left.neg().bitwise_and_(left)  # bit
+                leaf = (lowest.float().view(torch.int32) >> 23).add_(first)  # its exponent, from 127 on
+                added.append(leaves.index_select(0, leaf.flatten()).view(leaf.shape) @ adds_to)
+            return torch.cat(added)
 
         return votes
 
-    def _tables(self, number: int, trees: Tensor) -> dict[int, Tensor]:
+    def _combination(self, rows: Tensor, columns: list[int]) -> Tensor:
+        """Give each combination of the codes of some spans a number, (b, g) -> (b,)."""
+        number = rows[:, columns[0]] - self.book.starts[columns[0]]
+        for j in columns[1:]:
+            number = number * self.book.widths[j] + (rows[:, j] - self.book.starts[j])
+        return number
+
+    def _tables(self, number: int, trees: Tensor) -> list[tuple[list[int], Tensor]]:
+        """Group the spans that some of the trees look at; the leaves that each combination leaves, (k, t).
+
+        A lookup takes as long for a combination of several columns of few codes as for a single one.
+        """
+        found = self._tables_of_spans(number, trees)
+        tables: list[tuple[list[int], Tensor]] = []
+        for j in sorted(found, key=lambda j: len(found[j])):
+            if tables and len(tables[-1][1]) * len(found[j]) <= _MAX_COMBINATIONS:
+                columns, table = tables.pop()
+                tables.append(([*columns, j], (table[:, None] & found[j]).flatten(0, 1)))
+            else:
+                tables.append(([j], found[j]))
+        return tables
+
+    def _tables_of_spans(self, number: int, trees: Tensor) -> dict[int, Tensor]:
         """For each span that some of the trees look at, the leaves that each of its codes leaves, (k, t)."""
         place = torch.full((len(self.code),), -1, device=trees.device)
         place[trees] = torch.arange(len(trees), device=trees.device)
@@ -127,7 +150,7 @@ class Forest(nn.Module):
         for j in self.feature[nodes].unique().tolist():
             mine = nodes[self.feature[nodes] == j]
             is_right = self.values[number, self.book.span(j), None] > self.threshold[mine]  # (k, m)
-            left = torch.where(is_right, self.mask[mine], _ALL).cpu().numpy()
+            left = torch.where(is_right, self.mask[mine] | _LAST, _ALL).cpu().numpy()
             owner, start = np.unique(place[self.tree[mine].long()].cpu().numpy(), return_index=True)
             table = np.full((len(left), len(trees)), _ALL, dtype=np.int32)
             table[:, owner] = np.bitwise_and.reduceat(left, start, axis=1)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from synthgan.gan.conditions import Allowed, Given, grouped
 from synthgan.gan.drawn import Drawn
@@ -116,9 +117,9 @@ class Sampler:
         with torch.no_grad():
             self.tables = decoder.embed.tables()
             width, n_spans = len(decoder.bias), len(self.book.widths)
-            self.code_table, self.hidden_table, self.slope_table = torch.split(
-                self.tables, [width, n_spans, len(self.tables) - width - n_spans]
-            )
+            self.first_slope = width + n_spans
+            self.shown_table = self.tables.clone()  # a code that is shown takes the place of a hidden token
+            self.shown_table[:width] -= decoder.embed.hidden.repeat_interleave(self.book.n_codes, dim=0)
             self.weight = decoder.code_weight()
             self.bias = decoder.bias + offsets
 
@@ -395,22 +396,26 @@ class Sampler:
         if drawn.context is not None:
             first = drawn.split(drawn.context, self._extended(drawn.context, group, drawn))
         for j in group:
-            drawn.embedded = drawn.embedded + self._shown(j, drawn, first)
+            drawn.embedded += self._shown(j, drawn, first)
 
     def _shown(self, j: int, drawn: Drawn, rows: Tensor | slice) -> Tensor:
         """Return what is added to the embedding of rows when column j is shown."""
         book = self.book
         codes = drawn.codes[rows, j]
-        added = self.code_table[codes] - self.hidden_table[j]
-        if j in book.fine:
-            added = added + self._slope(j, codes, self._shown_cells(j, drawn)[rows])
-        return added
+        if j not in book.fine:
+            return self.shown_table.index_select(0, codes)
+        slope, scale = self._slope(j, codes, self._shown_cells(j, drawn)[rows])
+        return self._summed([codes, slope], [torch.ones_like(scale), scale])
 
-    def _slope(self, j: int, codes: Tensor, cells: Tensor) -> Tensor:
-        """Return the part of an embedding that stands for alpha."""
-        i = self.book.fine.index(j)
-        row, scale = self.book.slopes(codes[:, None], cells[:, None], [i])
-        return self.slope_table[row[:, 0]] * scale
+    def _slope(self, j: int, codes: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Row and factor of what stands for alpha in an embedding, both of shape (b,)."""
+        row, scale = self.book.slopes(codes[:, None], cells[:, None], [self.book.fine.index(j)])
+        return self.first_slope + row[:, 0], scale[:, 0]
+
+    def _summed(self, rows: list[Tensor], factors: list[Tensor]) -> Tensor:
+        """Sum rows of the table times factors, (b, h)."""
+        index, weight = torch.stack(rows, dim=1), torch.stack(factors, dim=1)
+        return F.embedding_bag(index, self.shown_table, mode="sum", per_sample_weights=weight)
 
     def _shown_cells(self, j: int, drawn: Drawn) -> Tensor:
         """Return the cells of column j as they are shown, (b,): of a coarse one the middle of each mode."""
@@ -423,8 +428,9 @@ class Sampler:
         """Show coarse columns as they are, now that rows share nothing any more."""
         for j in [j for j in drawn.coarse if j in self.book.fine]:
             codes, cells = drawn.codes[:, j], drawn.cells[:, self.book.fine.index(j)]
-            shown = self._shown_cells(j, drawn)
-            drawn.embedded = drawn.embedded + self._slope(j, codes, cells) - self._slope(j, codes, shown)
+            slope, scale = self._slope(j, codes, cells)
+            coarse_slope, coarse_scale = self._slope(j, codes, self._shown_cells(j, drawn))
+            drawn.embedded += self._summed([slope, coarse_slope], [scale, -coarse_scale])
         drawn.coarse = []
 
     def _extended(self, context: Tensor, group: list[int], drawn: Drawn) -> Tensor:

@@ -9,7 +9,7 @@ any, and how its learned state is written down (`_state`, `_restore`).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -36,7 +36,7 @@ from synthgan.transforms.given import gaps, given_cells
 from synthgan.transforms.observed import Observed, observed
 from synthgan.transforms.rules import rules
 
-__all__ = ["BLOCK_ROWS", "CONSTRAINTS_RULE", "BaseSynthesizer", "State", "drawn_in_blocks"]
+__all__ = ["BLOCK_ROWS", "CONSTRAINTS_RULE", "BaseSynthesizer", "DrawBlock", "State", "drawn_in_blocks"]
 
 BLOCK_ROWS = 2048
 """Rows are drawn in blocks of this size, each from a random stream of its own. A block
@@ -46,6 +46,9 @@ _BATCH_CELLS = 2**21  # about 0.1 to 0.3 GB while codes become values
 
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 """Learned state as JSON-able facts and named arrays."""
+
+DrawBlock = Callable[[int, np.random.Generator, EncodedConditions | None], EncodedTable]
+"""Draws so many rows, under conditions if there are any."""
 
 CONSTRAINTS_RULE: Rule = (Choice(("auto", None)), Instance((list, tuple), "a list of constraints"))
 """What the parameter `constraints` of a synthesizer may be."""
@@ -433,17 +436,17 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
 
 def drawn_in_blocks(
-    draw: Callable[[int, np.random.Generator, EncodedConditions | None], EncodedTable],
+    draw: DrawBlock,
     rows: int | range,
     seed: int,
     conditions: EncodedConditions | None = None,
+    each: Callable[[Callable[[int], EncodedTable], Iterable[int]], Iterable[EncodedTable]] = map,
 ) -> EncodedTable:
     """Call ``draw(n_rows, rng, conditions)`` for each block of rows and join what it returns.
 
     Parameters
     ----------
-    draw : callable (int, numpy Generator, EncodedConditions or None) -> EncodedTable
-        Draws one block.
+    draw : DrawBlock
     rows : int >= 1 or range
         How many rows are wanted, or which: not none, from the first one of a block on. The last
         block is drawn whole and cut.
@@ -451,12 +454,16 @@ def drawn_in_blocks(
         Block i uses the stream ``(seed, "sample", i)``.
     conditions : EncodedConditions, optional
         Those that differ from row to row are cut into blocks, and the last one is filled up.
+    each : callable, default map
+        Calls a function for each item, in any order, and gives the results in the order of the items.
     """
     rows = rows if isinstance(rows, range) else range(rows)
-    blocks = []
-    for start in rows[::BLOCK_ROWS]:
+
+    def draw_block(start: int) -> EncodedTable:
         part = None if conditions is None else conditions.rows(np.arange(start, start + BLOCK_ROWS))
-        blocks.append(draw(BLOCK_ROWS, stream(seed, "sample", start // BLOCK_ROWS), part))
+        return draw(BLOCK_ROWS, stream(seed, "sample", start // BLOCK_ROWS), part)
+
+    blocks = list(each(draw_block, rows[::BLOCK_ROWS]))
     return EncodedTable(
         np.concatenate([block.codes for block in blocks])[: len(rows)],
         np.concatenate([block.alphas for block in blocks])[: len(rows)],

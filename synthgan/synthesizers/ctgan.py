@@ -21,7 +21,7 @@ from synthgan.gan.run import Run
 from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.params import Choice, Instance, Interval, Rule
 from synthgan.seeding import RandomState
-from synthgan.synthesizers.base import CONSTRAINTS_RULE, drawn_in_blocks
+from synthgan.synthesizers.base import CONSTRAINTS_RULE
 from synthgan.synthesizers.neural import NeuralSynthesizer
 
 __all__ = ["CTGAN"]
@@ -327,7 +327,7 @@ class CTGAN(NeuralSynthesizer):
         generator = self.model_.generator
         if isinstance(generator, StyleGenerator):
             generator.truncation = self.truncation  # it may have been set after `fit`
-        return drawn_in_blocks(self.model_.draw, rows, seed, conditions)
+        return self._in_blocks(self.model_.draw, rows, seed, conditions)
 
     def _restore(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         super()._restore(facts, arrays)

@@ -17,11 +17,12 @@ from torch import nn
 from synthgan.callbacks import Callback, check_callbacks
 from synthgan.errors import ModelFileError, ParameterError
 from synthgan.gan.run import Run, Snapshot
-from synthgan.layout import EncodedTable, Layout
+from synthgan.gan.threads import in_threads
+from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.memory import check_memory
 from synthgan.params import Choice, check_parameter, check_parameters
 from synthgan.seeding import draw_seed
-from synthgan.synthesizers.base import BaseSynthesizer, State
+from synthgan.synthesizers.base import BaseSynthesizer, DrawBlock, State, drawn_in_blocks
 from synthgan.synthesizers.checkpoint import check_identity, identity_of, read_checkpoint, write_checkpoint
 
 __all__ = ["NeuralSynthesizer"]
@@ -148,6 +149,13 @@ class NeuralSynthesizer(BaseSynthesizer):
     @abstractmethod
     def _train(self, network: Any, encoded: EncodedTable, run: Run) -> None:
         """Train the network, all draws from `run`."""
+
+    def _in_blocks(
+        self, draw: DrawBlock, rows: int | range, seed: int, conditions: EncodedConditions | None
+    ) -> EncodedTable:
+        """Draw by `drawn_in_blocks`, on a CPU one block on each core."""
+        is_cpu = torch_device(type(self).__name__, self.device).type == "cpu"
+        return drawn_in_blocks(draw, rows, seed, conditions, each=in_threads if is_cpu else map)
 
     def _state(self) -> State:
         arrays = {name: value.detach().cpu().numpy() for name, value in self.model_.state_dict().items()}

@@ -20,7 +20,7 @@ from synthgan.gan.run import Run
 from synthgan.layout import ATOM, CONTINUOUS, EncodedConditions, EncodedTable, Layout, Permitted
 from synthgan.params import Choice, Instance, Interval, Rule
 from synthgan.seeding import RandomState
-from synthgan.synthesizers.base import CONSTRAINTS_RULE, drawn_in_blocks
+from synthgan.synthesizers.base import CONSTRAINTS_RULE
 from synthgan.synthesizers.neural import NeuralSynthesizer
 from synthgan.transforms.scores import NormalScores
 
@@ -205,7 +205,7 @@ class TabularDiffusion(NeuralSynthesizer):
                     part = self._settled(view, n_rows, rng, part)
             return self._draw_once(view, n_rows, rng, part)
 
-        return drawn_in_blocks(draw_block, rows, seed, conditions)
+        return self._in_blocks(draw_block, rows, seed, conditions)
 
     def _draw_once(
         self, view: NormalScores, n_rows: int, rng: np.random.Generator, part: EncodedConditions | None

@@ -26,7 +26,7 @@ from synthgan.gan.training import AutoencoderPlan, GANPlan, Loss
 from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter
 from synthgan.seeding import RandomState, draw_seed
-from synthgan.synthesizers.base import CONSTRAINTS_RULE, drawn_in_blocks
+from synthgan.synthesizers.base import CONSTRAINTS_RULE
 from synthgan.synthesizers.likelihood import LikelihoodMixin
 from synthgan.synthesizers.neural import NeuralSynthesizer
 
@@ -418,7 +418,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
             given = None if part is None else Given.of(book, part, allowed)
             return book.encoded(*sampler.draw(n_rows, rng, given))
 
-        return drawn_in_blocks(draw, rows, seed, conditions)
+        return self._in_blocks(draw, rows, seed, conditions)
 
     def _architecture(self) -> Architecture:
         return Architecture(

@@ -13,7 +13,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from synthgan import TabularGAN, load
+from synthgan import CTGAN, TabularDiffusion, TabularGAN, load
 from synthgan.callbacks import Checkpoint, EarlyStopping
 from synthgan.errors import DataError, ModelFileError, ParameterError, TrainingDivergedError
 
@@ -39,6 +39,29 @@ def table(n_rows=200, seed=0):
 @pytest.fixture(scope="module")
 def whole():
     return TabularGAN(**SMALL).fit(table())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        TabularGAN(**SMALL),
+        TabularGAN(**SMALL, n_passes=1),
+        CTGAN(n_epochs=1, batch_size=50, generator_dim=16, critic_dim=16, random_state=0),
+        TabularDiffusion(n_steps=5, hidden_dim=16, n_diffusion_steps=4, random_state=0),
+    ],
+    ids=lambda model: f"{type(model).__name__}-{getattr(model, 'n_passes', None)}",
+)
+@pytest.mark.parametrize("conditions", [None, {"b": ["x", "y"], "a": (-1, None)}], ids=["free", "given"])
+def test_blocks_of_rows_that_are_drawn_side_by_side_do_not_disturb_each_other(model, conditions):
+    model = clone(model).fit(table())
+    before, drawn = torch.get_num_threads(), []
+    try:
+        for n_threads in (1, 4):
+            torch.set_num_threads(n_threads)
+            drawn.append(model.sample(6 * 2048, conditions=conditions, random_state=0))
+    finally:
+        torch.set_num_threads(before)
+    pd.testing.assert_frame_equal(*drawn)
 
 
 def same_weights(one, other):
