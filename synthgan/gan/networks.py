@@ -172,6 +172,15 @@ class CodeBook(nn.Module):
         start = int(self.starts[j])
         return slice(start, start + self.widths[j])
 
+    def marginal_nats(self, encoded: EncodedTable) -> float:
+        """Nats that a row of independent columns tells: the entropy of codes, and of equal cells in them."""
+        total, log_cells = 0.0, np.log(self.cells.cpu().numpy())
+        for j, width in enumerate(self.widths):
+            share = np.bincount(encoded.codes[:, j], minlength=width) / len(encoded)
+            log_share = np.log(share, out=np.zeros(width), where=share > 0)
+            total += float(share @ (log_cells[self.span(j)] - log_share))
+        return total
+
     def rows(self, encoded: EncodedTable) -> Rows:
         """Turn codes and alphas into offsets and cells."""
         codes = torch.from_numpy(encoded.codes.astype(np.int64)) + self.starts.cpu()  # (n, g)

@@ -68,8 +68,8 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     noise_dim : int >= 1, default 64
         Dimensions of the generator's noise.
     n_steps : int >= 1, optional
-        Steps of the autoencoder. By default 2.2 times the root of the number of cells of the table,
-        but at least 300 and at most 6,000.
+        Steps of the autoencoder. By default 1.7 times the root of what the table tells, in nats: the rows
+        times the sum of the columns' entropies; but at least 300 and at most 6,000.
     batch_size : int >= 8, default 512
         Rows in a step of the autoencoder.
     learning_rate : float > 0, default 2e-3
@@ -84,7 +84,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     patience : int >= 1, default 6
         Stop the autoencoder when the held-out loss has not fallen in so many of the 24 intervals.
     n_gan_steps : int >= 1, optional
-        Steps of the generator. By default 1.5 times the default of `n_steps`, but at least
+        Steps of the generator. By default 1.25 times the default of `n_steps`, but at least
         1,000.
     gan_batch_size : int >= 2, default 256
         Rows in a step of the GAN; a multiple of `pac_size`.
@@ -397,7 +397,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         return LatentGAN(layout, self._architecture(), self.precision)
 
     def _train(self, network: LatentGAN, encoded: EncodedTable, run: Run) -> None:
-        autoencoder, gan = self._plans(*encoded.codes.shape)
+        autoencoder, gan = self._plans(len(encoded), network.book.marginal_nats(encoded))
         seconds = math.inf if self.max_seconds is None else _TREES_SHARE * self.max_seconds
         trees = partial(grow, n_trees=self.n_trees, seed=run.seed, max_seconds=seconds)
         network.train_on(
@@ -432,7 +432,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
             pac_size=self.pac_size,
         )
 
-    def _plans(self, n_rows: int, n_spans: int) -> tuple[AutoencoderPlan, GANPlan]:
+    def _plans(self, n_rows: int, nats: float) -> tuple[AutoencoderPlan, GANPlan]:
         """Fill in the defaults that depend on the table or on each other."""
         check_packs("gan_batch_size", self.gan_batch_size, self.pac_size)
         penalty = self.gradient_penalty
@@ -440,7 +440,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
             penalty = 10.0 if self.gan_loss == "wgan-gp" else 1.0
         budget = self.max_seconds
         # What a table can teach before it is learned by heart grows with its rows, and with what a row tells.
-        n_steps = min(max(round(2.2 * math.sqrt(n_rows * n_spans)), 300), 6000)
+        n_steps = min(max(round(1.7 * math.sqrt(n_rows * nats)), 300), 6000)
         weight_decay = self.weight_decay
         if weight_decay is None:
             weight_decay = min(max((11_500 / n_rows) ** 3, 0.3), 2.0)
@@ -454,7 +454,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
             max_seconds=None if budget is None else _AUTOENCODER_SHARE * budget,
         )
         gan = GANPlan(
-            n_steps=self.n_gan_steps or max(3 * n_steps // 2, 1000),
+            n_steps=self.n_gan_steps or max(5 * n_steps // 4, 1000),
             batch_size=self.gan_batch_size,
             loss=cast(Loss, self.gan_loss),
             n_critic=self.n_critic,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthgan.gan.networks import CELLS, CodeBook, Decoder, Rows, initialise
-from synthgan.layout import ATOM, CONTINUOUS, EncodedTable
+from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout
 from tests.gan.tables import (
     HIDDEN,
     LATENT,
@@ -17,6 +17,7 @@ from tests.gan.tables import (
     ramps_of,
     random_table,
     seeded,
+    span,
 )
 
 NAMES = ["decoder", "encoder", "generator", "critic"]
@@ -79,6 +80,14 @@ def test_the_ends_of_alpha_fall_into_the_end_cells():
     codes = np.array([[2, 0, 1, 0, 1]] * 2, np.int32)
     alphas = np.array([[-1.0, 0, -1, 0, -1], [1.0, 0, 1, 0, 1]])
     assert book.rows(EncodedTable(codes, alphas)).cells.tolist() == [[0, 0, 0], [2, CELLS - 1, 3]]
+
+
+def test_a_row_tells_the_entropy_of_its_codes_and_of_the_cells_in_them():
+    layout = Layout.of([span("coin", [ATOM] * 2), span("price", [CONTINUOUS, ATOM], ordered=True)])
+    codes = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.int32)
+    nats = CodeBook(layout).marginal_nats(EncodedTable(codes, np.zeros((4, 2))))
+    assert nats == pytest.approx(2 * np.log(2) + np.log(CELLS) / 2)
+    assert CodeBook(layout).marginal_nats(EncodedTable(codes[[0, 0]] + [0, 1], np.zeros((2, 2)))) == 0
 
 
 # Embeddings

@@ -164,6 +164,13 @@ def test_a_batch_that_packs_do_not_divide_is_refused_with_its_neighbours(real):
         model.set_params(pac_size=32).fit(real)
 
 
+def test_steps_grow_with_what_the_table_tells():
+    steps = [TabularGAN()._plans(10_000, nats)[0].n_steps for nats in (0.01, 9.0, 36.0, 1e6)]
+    assert steps == [300, 510, 1020, 6000]
+    autoencoder, gan = TabularGAN(n_steps=7)._plans(10_000, 36.0)
+    assert (autoencoder.n_steps, gan.n_steps) == (7, 1275)
+
+
 def test_weights_decay_more_where_there_are_few_rows():
     decays = [TabularGAN()._plans(n_rows, 10)[0].weight_decay for n_rows in (1, 500, 11_500, 50_000)]
     assert decays == [2.0, 2.0, 1.0, 0.3]
