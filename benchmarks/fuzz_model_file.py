@@ -2,7 +2,7 @@
 
 Each mutant is a change of a valid file: of its raw bytes, which the hashes catch, or of a JSON
 document, the manifest or the weights, with sizes and hashes made to agree, as an attacker would. It
-must end in `ModelFileError`, or load and sample five rows (a `SynthganError` of `sample` is an answer
+must end in `ModelFileError`, or load and sample or translate five rows (a `SynthganError` is an answer
 too: rules may have become impossible to keep). Anything else is a failure, and so is a load of more than 2
 seconds or 200 MB; it is printed with the seed that makes it.
 
@@ -22,7 +22,7 @@ import time
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -33,8 +33,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from synthgan import IndependentSynthesizer, TabularGAN, load
-from synthgan.constraints import FunctionalDependency, Inequality, Sum, Unique
+from synthgan import IndependentSynthesizer, TableTranslator, TabularGAN, load
+from synthgan.constraints import FunctionalDependency, Inequality, Product, Sum, Unique
 from synthgan.errors import ModelFileError, SynthganError
 
 MAX_SECONDS, MAX_MEGABYTES = 2.0, 200
@@ -93,6 +93,8 @@ def rich_table(n_rows: int = 400, seed: int = 0) -> pd.DataFrame:
     frame["huge"] = rng.integers(0, 2**64, n_rows, dtype=np.uint64)
     frame["half"] = rng.normal(size=n_rows).astype(np.float16)
     frame["again"] = np.where(rng.random(n_rows) < 0.5, frame["amount"], rng.lognormal(3, 2, n_rows))
+    frame["pieces"] = rng.integers(1, 9, n_rows)
+    frame["paid"] = (frame["net"] * frame["pieces"]).round(2)
     return frame
 
 
@@ -100,21 +102,50 @@ def floor() -> IndependentSynthesizer:
     """Fit a model whose file holds every sort of column and rule that a file may hold."""
     rules = [
         *(FunctionalDependency("city", "zone"), Sum("gross", ["net", "tax"]), Inequality("start", "end")),
-        Unique(["amount", "key"]),
+        *(Unique(["amount", "key"]), Product("paid", ["net", "pieces"])),
     ]
     kinds = {"age": "numerical"}
     return IndependentSynthesizer(kinds=kinds, constraints=rules, random_state=0).fit(rich_table())
 
 
+_SIZES: dict[str, Any] = {"hidden_dim": 16, "latent_dim": 4, "noise_dim": 4, "n_blocks": 1, "batch_size": 64}
+_TINY = {**_SIZES, "gan_batch_size": 64, "n_steps": 8, "n_gan_steps": 4, "device": "cpu", "random_state": 0}
+
+
 def tiny_gan(modes: str = "quantile") -> TabularGAN:
     """Fit small networks to some of the columns."""
     columns = ["id", "amount", "gaps", "city", "zone", "street", "start", "again"]
-    sizes = {"hidden_dim": 16, "latent_dim": 4, "noise_dim": 4, "n_blocks": 1, "batch_size": 64}
-    tiny = {**sizes, "gan_batch_size": 64, "n_steps": 8, "n_gan_steps": 4, "device": "cpu", "random_state": 0}
-    model = TabularGAN(constraints=[FunctionalDependency("city", "zone")], modes=modes, n_passes=3, **tiny)
+    model = TabularGAN(constraints=[FunctionalDependency("city", "zone")], modes=modes, n_passes=3, **_TINY)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # so short a training collapses
         return model.fit(rich_table()[columns].astype({"street": "category"}))
+
+
+def tiny_forest() -> TabularGAN:
+    """Fit small networks, and trees that tell a zone from its city."""
+    model = TabularGAN(constraints=None, n_trees=12, **_TINY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(rich_table()[["amount", "city", "zone", "start", "yes"]])
+    assert len(model.model_.forest.columns)
+    return model
+
+
+def tiny_translator() -> TableTranslator:
+    """Fit mappings between two halves of some of the columns."""
+    sizes: dict[str, Any] = {"hidden_dim": 8, "n_blocks": 1, "n_steps": 4, "batch_size": 32}
+    model = TableTranslator(keep=["zone"], **sizes, device="cpu", random_state=0)
+    return model.fit(_translated(400, 0), _translated(400, 1))
+
+
+def _translated(n_rows: int, seed: int) -> pd.DataFrame:
+    """Make rows that a translator is fitted to, without identifiers and rules."""
+    columns = ["amount", "age", "large", "gaps", "city", "zone", "yes", "start", "length", "same", "maybe"]
+    return rich_table(n_rows, seed)[columns]
+
+
+FIVE = _translated(400, 0).head(5)
+"""What a translator has to translate."""
 
 
 # --- mutants ---------------------------------------------------------------------------
@@ -280,26 +311,26 @@ def _change_header(entries: dict[str, bytes], rng: np.random.Generator) -> str:
 class Outcome:
     """What became of a mutant, and what loading it cost."""
 
-    found: str  # "refused", "works" or "cannot sample"
+    found: str  # "refused", "works" or "cannot be used"
     seconds: float
     megabytes: int
 
 
-def outcome(path: Path) -> Outcome:
-    """Load a file and sample; anything but a `SynthganError` is raised."""
+def outcome(path: Path, read: Callable[[Path], Any] = load) -> Outcome:
+    """Load a file and sample or translate; anything but a `SynthganError` is raised."""
     _forget_peak()
     before, start = _memory("VmRSS"), time.perf_counter()
     try:
-        model = load(path)
+        model = read(path)
     except ModelFileError:
         model = None
     paid = time.perf_counter() - start, _memory("VmHWM") - before
     if model is None:
         return Outcome("refused", *paid)
     try:
-        model.sample(5, random_state=0)
+        model.transform(FIVE) if isinstance(model, TableTranslator) else model.sample(5, random_state=0)
     except SynthganError:
-        return Outcome("cannot sample", *paid)
+        return Outcome("cannot be used", *paid)
     return Outcome("works", *paid)
 
 
@@ -331,17 +362,18 @@ def main(mutants: int, seed: int) -> None:
     costs = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mutant.synthgan"
-        originals = []
-        for model in (floor(), tiny_gan(), tiny_gan("gaussian")):
+        originals: list[tuple[bytes, Callable[[Path], Any]]] = []
+        for model in (floor(), tiny_gan(), tiny_gan("gaussian"), tiny_forest(), tiny_translator()):
             model.save(path)
-            originals.append(path.read_bytes())
-            assert outcome(path).found == "works"
+            originals.append((path.read_bytes(), getattr(type(model), "load", load)))
+            assert outcome(path, originals[-1][1]).found == "works"
         for k in range(seed, seed + mutants):
-            what, content = mutant(originals[k % len(originals)], np.random.default_rng(k))
+            original, read = originals[k % len(originals)]
+            what, content = mutant(original, np.random.default_rng(k))
             path.write_bytes(content)
             signal.alarm(60)
             try:
-                end = outcome(path)
+                end = outcome(path, read)
                 costs.append((end.seconds, end.megabytes))
                 problem = "" if end.seconds <= MAX_SECONDS and end.megabytes <= MAX_MEGABYTES else str(end)
                 counts[end.found] += 1

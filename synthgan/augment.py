@@ -17,7 +17,7 @@ from sklearn.utils import Tags
 
 from synthgan.constraints import Constraint
 from synthgan.demands import OWNER, STRATEGY_RULE, Demand, check_sizes, counted, target_series
-from synthgan.errors import ConditionError, DataError
+from synthgan.errors import ConditionError, DataError, quantity
 from synthgan.impute import replaced
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter, check_parameters
 from synthgan.schema import check_column_names
@@ -119,8 +119,8 @@ def _mended(
     if faults:
         rule, broken = max(faults, key=lambda fault: int(fault[1].sum()))
         raise ConditionError(
-            f"Every new row must keep {rule}. After {n_rounds} rounds {broken.sum():,} of {len(made):,} rows "
-            "break it. Ask for fewer rows, or fit without the rule."
+            f"Every new row must keep {rule}. After {quantity(n_rounds, 'round')} {broken.sum():,} of "
+            f"{quantity(len(made), 'row')} did not. Ask for fewer rows, or fit without the rule."
         )
     return made, is_whole
 

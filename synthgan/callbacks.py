@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -147,15 +148,30 @@ class TensorBoard:
 
 
 class MLflow:
-    """Log the curves to the active MLflow run, as ``phase.measure``; needs ``pip install mlflow``."""
+    """Log the curves to the active MLflow run, as ``phase.measure``; needs ``pip install mlflow``.
+
+    Where none is active, MLflow begins one, which stays active after the training: wrap `fit` in
+    ``with mlflow.start_run():``. If MLflow fails, a warning says so and the training goes on without it.
+    """
 
     def __init__(self) -> None:
         self._mlflow = _imported("mlflow", "mlflow")
+        self._failed = False
 
     def on_interval(self, state: TrainingState) -> None:
         """Log one point of each curve."""
+        if self._failed:  # a server that is gone costs four minutes of tries each time
+            return
         metrics = {f"{state.phase}.{name}": value for name, value in state.measures.items()}
-        self._mlflow.log_metrics(metrics, step=state.step)
+        try:
+            self._mlflow.log_metrics(metrics, step=state.step)
+        except Exception as error:  # a service, a database or a disk: each has errors of its own
+            self._failed = True
+            warnings.warn(
+                f"MLflow takes no more points of the curves: {error} The training goes on, and history_ "
+                "will have them all.",
+                stacklevel=2,
+            )
 
 
 def _imported(module: str, package: str) -> Any:

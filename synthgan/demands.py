@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from synthgan.errors import DataError, ParameterError, listing, suggestion
+from synthgan.errors import DataError, ParameterError, listing, quantity, suggestion
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter
 
 __all__ = [
@@ -135,8 +135,8 @@ def target_series(y: Any) -> pd.Series[Any]:
     missing = np.flatnonzero(target.isna())
     if len(missing):
         raise DataError(
-            f"y must be complete. It has {len(missing):,} missing values (first at row {missing[0]}). "
-            "Drop these rows, or make the missing value a class of its own."
+            f"y must be complete. It has {quantity(len(missing), 'missing value')} (first at row "
+            f"{missing[0]}). Drop these rows, or make the missing value a class of its own."
         )
     return target
 
@@ -148,7 +148,7 @@ def _demands_of_classes(strategy: Any, target: pd.Series[Any]) -> list[Demand]:
     classes = _classes(target)
     if len(classes) < 2:
         raise DataError(
-            f"y must have at least 2 classes. Got {len(classes)} class{'' if classes else 'es'}. To "
+            f"y must have at least 2 classes. Got {quantity(len(classes), 'class', 'classes')}. To "
             "over-sample a part of a numeric target, give sampling_strategy as {(low, high): n_rows}."
         )
     if isinstance(strategy, Mapping):
@@ -191,8 +191,8 @@ def _by_ratio(ratio: float, classes: Mapping[Hashable, NDArray[np.intp]]) -> dic
     """Bring the rarer of two classes to a share of the size of the other."""
     if len(classes) != 2:
         raise ParameterError(
-            f"sampling_strategy can be a float only if y has 2 classes. Got {ratio!r} and {len(classes)} "
-            "classes. Give a dict of class to number of rows."
+            f"sampling_strategy can be a float only if y has 2 classes. Got {ratio!r} and "
+            f"{quantity(len(classes), 'class', 'classes')}. Give a dict of class to number of rows."
         )
     commoner = max(classes, key=lambda name: len(classes[name]))
     (rarer,) = (name for name in classes if name != commoner)
@@ -200,8 +200,8 @@ def _by_ratio(ratio: float, classes: Mapping[Hashable, NDArray[np.intp]]) -> dic
     n_new = int(n_commoner * ratio - n_rows)
     if n_new < 0:
         raise ParameterError(
-            f"sampling_strategy={ratio!r} asks for {int(n_commoner * ratio):,} rows of the class {rarer!r}, "
-            f"which has {n_rows:,}, and an over-sampler removes none. Give a ratio above "
+            f"sampling_strategy={ratio!r} asks for {quantity(int(n_commoner * ratio), 'row')} of the class "
+            f"{rarer!r}, which has {n_rows:,}, and an over-sampler removes none. Give a ratio above "
             f"{n_rows / n_commoner:.3g}."
         )
     return {rarer: n_new}
@@ -229,7 +229,7 @@ def _lacking(n_wanted: Any, n_rows: int, what: str) -> int:
     check_parameter(OWNER, f"sampling_strategy (for {what})", n_wanted, (Interval(int, 0),))
     if n_wanted < n_rows:
         raise ParameterError(
-            f"sampling_strategy asks for {n_wanted:,} rows of {what}, which has {n_rows:,}, and an "
+            f"sampling_strategy asks for {quantity(n_wanted, 'row')} of {what}, which has {n_rows:,}, and an "
             f"over-sampler removes none. Ask for {n_rows:,} or more."
         )
     return int(n_wanted) - n_rows

@@ -28,6 +28,7 @@ __all__ = [
     "SynthganError",
     "TrainingDivergedError",
     "listing",
+    "quantity",
     "suggestion",
 ]
 
@@ -68,6 +69,15 @@ def listing(names: Iterable[object], limit: int = 5) -> str:
     if len(quoted) <= limit:
         return ", ".join(quoted)
     return ", ".join(quoted[:limit]) + f", ... ({len(quoted)} in all)"
+
+
+def quantity(n: int, noun: str, plural: str = "") -> str:
+    """Say how many there are of something; `plural` where it takes more than an s.
+
+    >>> quantity(1, "row"), quantity(2000, "row"), quantity(0, "class", "classes")
+    ('1 row', '2,000 rows', '0 classes')
+    """
+    return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
 
 
 def suggestion(name: object, known: Iterable[object]) -> str:

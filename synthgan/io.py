@@ -29,7 +29,7 @@ import pyarrow.parquet
 from synthgan.arrow import check_names, from_arrow, to_arrow
 from synthgan.errors import DataError, listing, suggestion
 
-__all__ = ["atomic_write", "check_destination", "read_table", "write_table"]
+__all__ = ["atomic_write", "check_destination", "read_table", "table_extension", "write_table"]
 
 _READABLE = (".csv", ".csv.gz", ".parquet", ".feather", ".arrow")
 _PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
@@ -100,7 +100,7 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
         frame.to_csv(sys.stdout.buffer, index=False, lineterminator="\n")
         sys.stdout.buffer.flush()
         return
-    kind = _extension(str(path))
+    kind = table_extension(str(path))
     try:
         atomic_write(path, lambda file: _WRITERS[kind](frame, file))
     except (pa.ArrowException, TypeError, ValueError) as error:
@@ -124,13 +124,25 @@ def check_destination(path: str | Path, *, table: bool = False) -> None:
     if str(path) == "-":
         return
     if table:
-        _extension(str(path))
+        table_extension(str(path))
     if target.is_dir():
         raise DataError(f"Cannot write to '{path}': it is a folder. Give the name of a file in it.")
     if not target.parent.is_dir():
         raise DataError(
             f"Cannot write '{path}': the folder '{target.parent}' does not exist. Create it first."
         )
+
+
+def table_extension(path: str) -> str:
+    """Return the extension that says in which format a table file is; raise `DataError` if none is known.
+
+    >>> table_extension("Real.CSV.gz")
+    '.csv.gz'
+    """
+    for extension in sorted(_READABLE, key=len, reverse=True):
+        if path.lower().endswith(extension):
+            return extension
+    raise DataError(f"'{path}' must end in one of {', '.join(_READABLE)}.")
 
 
 def atomic_write(path: str | Path, data: bytes | Callable[[BinaryIO], object]) -> None:
@@ -191,14 +203,6 @@ def _fill(file: BinaryIO, data: bytes | Callable[[BinaryIO], object]) -> None:
         file.write(data)
 
 
-def _extension(path: str) -> str:
-    """Return the known extension of a path or raise."""
-    for extension in sorted(_READABLE, key=len, reverse=True):
-        if path.lower().endswith(extension):
-            return extension
-    raise DataError(f"'{path}' must end in one of {', '.join(_READABLE)}.")
-
-
 def _expand(path: str) -> list[str]:
     """Resolve a glob to the sorted files it matches; an existing file wins over its pattern."""
     if path == "-" or Path(path).is_file():
@@ -226,7 +230,7 @@ def _read_files(paths: Sequence[str]) -> pd.DataFrame:
 def _read_file(path: str) -> pd.DataFrame:
     if path == "-":
         return _read_csv(BytesIO(sys.stdin.buffer.read()), "standard input")
-    kind = _extension(path)
+    kind = table_extension(path)
     if kind.startswith(".csv"):
         return _read_csv(path, f"'{path}'")
     read = pa.parquet.read_table if kind == ".parquet" else pa.feather.read_table

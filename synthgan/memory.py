@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from synthgan.errors import DataError
+from synthgan.errors import DataError, quantity
 from synthgan.layout import ATOM, CONTINUOUS, Layout
 
 __all__ = ["available_bytes", "check_memory", "estimate_bytes"]
@@ -111,7 +111,8 @@ def check_memory(n_rows: int, layout: Layout, n_parameters: int, batch_size: int
     if available is None or needed <= WARN_SHARE * available:
         return
     message = (
-        f"Fitting {n_rows:,} rows of {len(layout):,} columns needs about {_gigabytes(needed)} of memory, and "
+        f"Fitting {quantity(n_rows, 'row')} of {quantity(len(layout), 'column')} needs about "
+        f"{_gigabytes(needed)} of memory, and "
         f"{_gigabytes(available)} are available. {_advice(parts, n_rows, layout, available)}"
     )
     if needed > REFUSE_SHARE * available:

@@ -18,7 +18,7 @@ import pandas as pd
 from pandas.api.types import is_object_dtype
 
 from synthgan.dtypes import Dtype, dtype_from_json, dtype_to_json, natural_kind, object_keys, to_numbers
-from synthgan.errors import DataError, listing, suggestion
+from synthgan.errors import DataError, listing, quantity, suggestion
 from synthgan.scalars import is_supported, scalar_from_json, scalar_to_json
 
 __all__ = ["KINDS", "Column", "Schema", "check_column_names"]
@@ -265,7 +265,7 @@ def _check_shape(frame: pd.DataFrame) -> None:
     if frame.shape[1] == 0:
         raise DataError("X must have at least one column. Got a table without columns.")
     if len(frame) == 0:
-        raise DataError(f"X must have at least one row. Got 0 rows and {frame.shape[1]} columns.")
+        raise DataError(f"X must have at least one row. Got 0 rows and {quantity(frame.shape[1], 'column')}.")
 
 
 def check_column_names(frame: pd.DataFrame) -> None:
@@ -307,9 +307,9 @@ def find_problem(series: pd.Series[Any]) -> str:
     if kind == "numerical" and series.dtype.kind == "f":
         infinite = np.flatnonzero(np.isinf(to_numbers(series)[0]))
         if len(infinite):
-            plural, pronoun = ("", "it") if len(infinite) == 1 else ("s", "them")
+            pronoun = "it" if len(infinite) == 1 else "them"
             return (
-                f"has {len(infinite):,} infinite value{plural} (first at row {infinite[0]}). "
+                f"has {quantity(len(infinite), 'infinite value')} (first at row {infinite[0]}). "
                 f"Replace {pronoun} by a missing value or a bound."
             )
     if is_object_dtype(dtype):
@@ -341,8 +341,10 @@ def _find_broken_text(values: Any) -> str:
     if is_supported("".join(texts)):
         return ""
     count = sum(not is_supported(text) for text in texts)
+    verb, pronoun = ("is", "it") if count == 1 else ("are", "them")
     return (
-        f"holds {count:,} texts that are not valid Unicode (half of a surrogate pair). Mend them, or drop it."
+        f"holds {quantity(count, 'text')} that {verb} not valid Unicode (half of a surrogate pair). "
+        f"Mend {pronoun}, or drop it."
     )
 
 

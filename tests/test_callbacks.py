@@ -89,12 +89,63 @@ def test_curves_reach_tensorboard(tmp_path):
     assert [(event.step, event.value) for event in events.Scalars("gan/loss")] == [(1, 3.0), (2, 2.0)]
 
 
-def test_curves_reach_mlflow(monkeypatch):
+@pytest.fixture
+def mlflow_store(tmp_path, monkeypatch):
+    """A store of files: mlflow-skinny has no other one, and MLflow 3 has to be asked for it."""
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri((tmp_path / "store").as_uri())
+    yield tmp_path / "store"
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning:mlflow")  # that this store is old
+def test_curves_reach_mlflow(mlflow_store):
+    import mlflow
+
+    with mlflow.start_run() as run:
+        shown(MLflow(), [3.0, 2.0])
+        shown(MLflow(), [7.0], phase="autoencoder")
+    points = {
+        name: [
+            (point.step, point.value)
+            for point in mlflow.MlflowClient().get_metric_history(run.info.run_id, name)
+        ]
+        for name in mlflow.get_run(run.info.run_id).data.metrics
+    }
+    assert points == {
+        "gan.loss": [(1, 3.0), (2, 2.0)],
+        "gan.other": [(1, 0.0), (2, 0.0)],
+        "autoencoder.loss": [(1, 7.0)],
+        "autoencoder.other": [(1, 0.0)],
+    }
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning:mlflow")
+def test_a_store_of_mlflow_that_is_gone_ends_no_training(mlflow_store):
+    import mlflow
+
+    with mlflow.start_run():
+        callback = MLflow()
+        shown(callback, [3.0])
+        away = mlflow_store.rename(mlflow_store.with_name("away"))
+        with pytest.warns(UserWarning, match=r"MLflow takes no more points .* The training goes on") as told:
+            shown(callback, [2.0, 1.0])
+        assert len(told) == 1
+        away.rename(mlflow_store)
+
+
+def test_what_mlflow_is_told(monkeypatch):
+    """Without MLflow, which has 35 packages of its own."""
     logged = []
-    fake = types.SimpleNamespace(log_metrics=lambda metrics, step: logged.append((step, metrics)))
-    monkeypatch.setitem(sys.modules, "mlflow", fake)  # the service is not ours; what it is given, is
-    shown(MLflow(), [3.0])
-    assert logged == [(1, {"gan.loss": 3.0, "gan.other": 0.0})]
+    told = types.SimpleNamespace(log_metrics=lambda metrics, step: logged.append((step, metrics)) or 1 / step)
+    monkeypatch.setitem(sys.modules, "mlflow", told)
+    callback = MLflow()
+    shown(callback, [3.0])
+    with pytest.warns(UserWarning, match="division by zero The training goes on"):
+        shown(callback, [2.0, 1.0], first=0)
+    assert logged == [(1, {"gan.loss": 3.0, "gan.other": 0.0}), (0, {"gan.loss": 2.0, "gan.other": 0.0})]
 
 
 @pytest.mark.parametrize("bad", [[object()], [print], 3, [EarlyStopping]])

@@ -87,7 +87,7 @@ def test_ranges_take_in_both_ends():
         ({"a": -1}, LETTERS, "must be an int in"),
         ({(2, 1): 9}, [1, 2, 3], "lower end is above"),
         ({(0, 2): 9, (1, 3): 9}, [1, 2, 3], "may share an end, but not more"),
-        ({(0, 2): 1}, [1, 2, 3], "asks for 1 rows of the range"),
+        ({(0, 2): 1}, [1, 2, 3], "asks for 1 row of the range"),
         ({("a", 2): 9}, [1, 2, 3], "must be a float"),
         ("auto", [0.5, 1.5, 1.5], "numbers with fractions.*low, high"),
     ],

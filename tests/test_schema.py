@@ -105,7 +105,7 @@ class TestRefusals:
         [
             ([1, 2], "must be a pandas DataFrame. Got list"),
             (pd.DataFrame(index=range(3)), "at least one column"),
-            (pd.DataFrame({"a": []}), "at least one row. Got 0 rows and 1 columns"),
+            (pd.DataFrame({"a": []}), "at least one row. Got 0 rows and 1 column"),
             (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"]), "must differ. Found more than once: 'a'"),
             (pd.DataFrame({("a", "b"): [1]}), "MultiIndex; flatten"),
             (pd.DataFrame([[1]], columns=pd.Index([object], dtype=object)), "must be text, numbers or dates"),
@@ -126,7 +126,7 @@ class TestRefusals:
             ([[1], [2], [3]], "holds values of type list .3 of them., .* columns of their own"),
             ([{"k": 1}, None, "a"], "holds values of type dict"),
             ([object(), 1, 2], "holds values of type object .*, .* Convert them"),
-            (["\ud83e", "a", None], "holds 1 texts that are not valid Unicode"),
+            (["\ud83e", "a", None], "holds 1 text that is not valid Unicode"),
             ([1j, 2j, 3j], "has the dtype complex128, .* real and an imaginary part"),
             (pd.arrays.SparseArray([0, 0, 1]), "Sparse.*to_dense"),
             (np.array([1, 2, 3], dtype=">i4"), "has the dtype >i4, .* byte order"),

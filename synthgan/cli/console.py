@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -10,10 +11,11 @@ from typing import Any, TypeVar
 
 import click
 
-from synthgan.errors import SynthganError
+from synthgan.errors import SynthganError, listing, suggestion
 
 __all__ = [
     "Commands",
+    "Number",
     "as_json_option",
     "bars",
     "hint",
@@ -24,6 +26,7 @@ __all__ = [
     "rules_kept",
     "say",
     "seed_option",
+    "wrong_usage",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -40,8 +43,10 @@ class Commands(click.Group):
                 return super().invoke(ctx)
             except BrokenPipeError:
                 raise  # click ends quietly when the reader of a pipe has gone
-            except (SynthganError, OSError) as error:
+            except SynthganError as error:
                 raise click.ClickException(str(error)) from error
+            except OSError as error:
+                raise click.ClickException(f"{error.strerror or error}: '{error.filename}'.") from error
             except KeyboardInterrupt:
                 click.echo("Interrupted.", err=True)
                 raise click.exceptions.Exit(130) from None
@@ -60,6 +65,15 @@ def hint(word: str, usage: str) -> Iterator[None]:
         if word not in str(error):
             raise
         raise click.ClickException(f"{error} On the command line: {usage}.") from error
+
+
+@contextmanager
+def wrong_usage(kind: type[SynthganError], option: str) -> Iterator[None]:
+    """Turn an error of one kind into wrong usage of the option whose value it complains of."""
+    try:
+        yield
+    except kind as error:
+        raise click.BadParameter(str(error), param_hint=f"'{option}'") from error
 
 
 def say(text: str, quiet: bool) -> None:
@@ -84,13 +98,35 @@ def bars(quiet: bool) -> bool:
     return not quiet and sys.stderr.isatty()
 
 
+class Number(click.FloatRange):
+    """A range of floats; nan lies in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a number."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return number
+
+
 def _kinds(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
     """Read ``column=kind`` pairs; the column may itself hold an equals sign."""
+    if not values:
+        return None
+    from synthgan.schema import KINDS
+
     pairs = [value.rpartition("=") for value in values]
     for value, (column, equals, kind) in zip(values, pairs, strict=True):
         if not (column and equals and kind):
             raise click.BadParameter(f"must look like column=kind. Got {value!r}.")
-    return {column: kind for column, _, kind in pairs} or None
+        if kind not in KINDS:
+            raise click.BadParameter(
+                f"the kind must be one of {listing(KINDS, 7)}. Got {kind!r}.{suggestion(kind, KINDS)}"
+            )
+    kinds = {column: kind for column, _, kind in pairs}
+    if len(kinds) < len(values):
+        raise click.BadParameter("a column has one kind. Name each column once.")
+    return kinds
 
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No messages and no progress bars.")
@@ -107,10 +143,12 @@ kind_option = click.option(
     "Repeat for more columns.",
 )
 max_seconds_option = click.option(
-    "--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Time budget of the training."
+    "--max-seconds", type=Number(min=0, min_open=True), help="Time budget of the training."
 )
 
 
 def seed_option(help_text: str, default: int | None = None) -> Callable[[Command], Command]:
     """Declare ``--seed``, which means something else to each command."""
-    return click.option("--seed", type=int, default=default, show_default=default is not None, help=help_text)
+    return click.option(
+        "--seed", type=click.IntRange(0), default=default, show_default=default is not None, help=help_text
+    )

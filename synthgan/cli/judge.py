@@ -21,7 +21,7 @@ from synthgan.cli.console import (
     say,
     seed_option,
 )
-from synthgan.errors import suggestion
+from synthgan.errors import quantity, suggestion
 
 __all__ = ["evaluate", "inspect"]
 
@@ -107,6 +107,8 @@ def evaluate(
         if _part_of(metric) not in parts:
             raise click.UsageError(f"--fail-if: {metric} is measured by --part {_part_of(metric)} only.")
     if html is not None:
+        if Path(html).resolve() in {Path(path).resolve() for path in (real, synthetic, holdout or real)}:
+            raise click.UsageError("--html names a table that is read. Give another file.")
         check_destination(html)
     report = compare(
         read_table(real),
@@ -171,10 +173,11 @@ def _description(model: str, digest: str, manifest: dict[str, Any]) -> list[str]
     train, versions = manifest["train"], manifest["versions"]
     params = {name: value for name, value in manifest["params"].items() if value is not None}
     columns = [(str(column["name"]), str(column["kind"])) for column in manifest["columns"]]
+    size = f"{quantity(train['n_rows'], 'row')}, {quantity(train['n_columns'], 'column')}"
     width = max((len(name) for name, _ in columns), default=0)
     return [
         f"{model}: {manifest['estimator']}, format {manifest['format_version']}",
-        f"  fitted to   {train['n_rows']:,} rows, {train['n_columns']} columns, seed {train['seed']}",
+        f"  fitted to   {size}, seed {train['seed']}",
         f"  written by  {', '.join(f'{name} {version}' for name, version in versions.items())}",
         f"  size        {Path(model).stat().st_size:,} bytes",
         f"  sha256      {digest}",

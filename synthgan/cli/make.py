@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from synthgan.cli.console import (
+    Number,
     as_json_option,
     bars,
     hint,
@@ -23,8 +24,9 @@ from synthgan.cli.console import (
     rules_kept,
     say,
     seed_option,
+    wrong_usage,
 )
-from synthgan.errors import listing, suggestion
+from synthgan.errors import DataError, ParameterError, listing, quantity, suggestion
 
 __all__ = ["augment", "fit", "impute", "new_model", "sample"]
 
@@ -90,10 +92,12 @@ def fit(
         raise click.UsageError(f"The file of --curves must end in .png, .svg or .pdf. Got {curves!r}.")
     if resume and checkpoint is None:
         raise click.UsageError("--resume needs the file to go on from. Give --checkpoint FILE, too.")
+    _require_different(data, [path for path in (output, checkpoint, curves) if path is not None])
     for path in (output, curves or output):
         check_destination(path)
     frame = read_table(list(data))
-    say(f"Fitting {model} to {len(frame):,} rows and {len(frame.columns)} columns ...", quiet)
+    size = f"{quantity(len(frame), 'row')} and {quantity(len(frame.columns), 'column')}"
+    say(f"Fitting {model} to {size} ...", quiet)
     start = time.monotonic()
     estimator = new_model(model, kinds, seed, max_seconds=max_seconds, device=device, verbose=bars(quiet))
     if model == "independent":
@@ -114,6 +118,13 @@ def fit(
     if getattr(estimator, "interrupted_", False):
         say("Run the same command with --resume to go on." if checkpoint else "", quiet or not checkpoint)
         raise click.exceptions.Exit(143 if was_terminated() else 130)
+
+
+def _require_different(data: Iterable[str], written: Sequence[str]) -> None:
+    """Refuse to write over the table that is read, or over another file of the same run."""
+    places = {Path(path).resolve() for path in written}
+    if len(places) < len(written) or places & {Path(path).resolve() for path in data}:
+        raise click.UsageError("DATA, -o, --checkpoint and --curves must be different files.")
 
 
 @contextmanager
@@ -150,7 +161,9 @@ def new_model(model: str, kinds: dict[str, str] | None, seed: int | None, **trai
     show_default=True,
     help="A table file, a folder such as out/ for Parquet parts, or - for CSV on stdout.",
 )
-@click.option("--part-rows", type=int, help="Rows of each file in a folder.  [default: 1048576]")
+@click.option(
+    "--part-rows", type=click.IntRange(1), help="Rows of each file in a folder.  [default: 1048576]"
+)
 @click.option(
     "--where",
     multiple=True,
@@ -187,7 +200,7 @@ def sample(
     synthgan sample model.synthgan --given partial.csv -o completed.csv
     synthgan sample model.synthgan -n 100000000 -o out/ --seed 0
     """
-    from synthgan.io import check_destination, read_table, write_table
+    from synthgan.io import read_table, write_table
     from synthgan.synthesizers.archive import ESTIMATORS, load, read_manifest
     from synthgan.synthesizers.parts import is_folder
     from synthgan.transforms.where import parse_where
@@ -203,7 +216,9 @@ def sample(
     if given is not None and is_folder(output):
         raise click.UsageError("--given is completed at once, to one file. Give -o a file name.")
     if not is_folder(output):
-        check_destination(output, table=True)
+        if part_rows is not None:
+            raise click.UsageError("--part-rows is for a folder of parts. Leave it out, or give -o a folder.")
+        _check_table_file(output)
     fitted: Any = load(model)
     if n_passes is not None:
         fitted.set_params(n_passes=n_passes)
@@ -212,7 +227,8 @@ def sample(
         write_table(frame, output)
         rows = len(frame)
     else:
-        conditions = parse_where(where, fitted.codec_) or None
+        with wrong_usage(ParameterError, "--where"):
+            conditions = parse_where(where, fitted.codec_) or None
         with _resumable(output, quiet), hint("(low, high)", "--where 'age=30..40' or 'age=30,35'"):
             fitted.sample_to(
                 output,
@@ -223,7 +239,17 @@ def sample(
                 progress=bars(quiet) and output != "-",
             )
     if output != "-":
-        say(f"Wrote {rows:,} rows to {output}.", quiet)
+        say(f"Wrote {quantity(rows or 0, 'row')} to {output}.", quiet)
+
+
+def _check_table_file(output: str) -> None:
+    """Refuse a file that no table can be written to; that its name says no format is wrong usage."""
+    from synthgan.io import check_destination, table_extension
+
+    if output != "-":
+        with wrong_usage(DataError, "-o"):
+            table_extension(output)
+        check_destination(output)
 
 
 @contextmanager
@@ -235,12 +261,13 @@ def _resumable(output: str, quiet: bool) -> Iterator[None]:
         return len(list(Path(output).glob("part-*.parquet"))) if is_folder(output) else 0
 
     if n_parts():
-        say(f"{output} has {n_parts()} part(s) already. Going on ...", quiet)
+        say(f"{output} has {quantity(n_parts(), 'part')} already. Going on ...", quiet)
     try:
         yield
     except KeyboardInterrupt:
         if is_folder(output):
-            say(f"{n_parts()} parts in {output} are complete. Run the same command again to go on.", quiet)
+            ready = quantity(n_parts(), "complete part")
+            say(f"{output} has {ready}. Run the same command again to go on.", quiet)
         raise
 
 
@@ -269,22 +296,24 @@ def impute(model: str, data: tuple[str, ...], output: str, draws: int, seed: int
     synthgan impute model.synthgan gaps.csv --draws 21 -o filled.csv
     """
     from synthgan.impute import combine
-    from synthgan.io import check_destination, read_table, write_table
+    from synthgan.io import read_table, write_table
     from synthgan.synthesizers.archive import load
 
-    check_destination(output, table=True)
+    _check_table_file(output)
     frame = read_table(list(data))
     fitted: Any = load(model)
     filled = combine(fitted.impute(frame, random_state=seed, n_draws=draws), frame, fitted)
     write_table(filled, output)
     n_gaps, n_left = (int(table.isna().to_numpy().sum()) for table in (frame, filled))
     if n_left:
-        say(f"{n_left:,} gaps stay, in columns of which the model has seen no value.", quiet)
+        say(f"{quantity(n_left, 'gap')} left, in columns of which the model has seen no value.", quiet)
     for rule in fitted.constraints_:
         if n_broken := int((~rule.holds(filled)).sum()):
-            say(printable(f"{n_broken:,} rows break {rule}, as the cells given there ask for."), quiet)
+            where = f"broken in {quantity(n_broken, 'row')}, as the cells given there ask for"
+            say(printable(f"{rule} is {where}."), quiet)
     if output != "-":
-        say(f"Filled {n_gaps - n_left:,} gaps in {len(frame):,} rows. Wrote {output}.", quiet)
+        filled_gaps = f"{quantity(n_gaps - n_left, 'gap')} in {quantity(len(frame), 'row')}"
+        say(f"Filled {filled_gaps}. Wrote {output}.", quiet)
 
 
 @click.command()
@@ -304,7 +333,7 @@ def impute(model: str, data: tuple[str, ...], output: str, draws: int, seed: int
 )
 @click.option(
     "--kept-share",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.7,
     show_default=True,
     help="Share of the cells of a real row of the same class that each new row keeps; 0 draws whole rows.",
@@ -337,7 +366,7 @@ def augment(
     synthgan augment real.csv --target income --strategy 0.5 --max-seconds 60 -o more.csv
     synthgan augment houses.csv --target price --strategy '400000..=3000' -o more.csv
     """
-    from synthgan.io import check_destination, read_table, write_table
+    from synthgan.io import read_table, write_table
 
     if fitted is not None and (max_seconds is not None or kinds):
         raise click.UsageError(
@@ -347,7 +376,7 @@ def augment(
         raise click.UsageError(
             "--kind cannot name the target: --strategy says if it holds classes or numbers."
         )
-    check_destination(output, table=True)
+    _check_table_file(output)
     frame = read_table(list(data))
     if target not in frame.columns:
         raise click.ClickException(
@@ -355,7 +384,7 @@ def augment(
             f"Columns: {listing(frame.columns)}."
         )
     options = {"sampling_strategy": _strategy(strategies, frame[target]), "kept_share": kept_share}
-    say(f"Read {len(frame):,} rows. Making more ...", quiet)
+    say(f"Read {quantity(len(frame), 'row')}. Making more ...", quiet)
     with hint("sampling_strategy", "--strategy 'yes=5000', or '30..40=5000' for a range of numbers"):
         if fitted is None:
             model = new_model(
@@ -368,7 +397,7 @@ def augment(
     n_new = len(augmented) - len(frame)
     told = rules_kept(rules, "every new row") if n_new else []
     wrote = "" if output == "-" else f" Wrote {output}."
-    for line in (f"Added {n_new:,} rows.{wrote}", *told):
+    for line in (f"Added {quantity(n_new, 'row')}.{wrote}", *told):
         say(printable(line), quiet)
 
 
@@ -390,6 +419,8 @@ def _strategy(texts: tuple[str, ...], target: Any) -> Any:
                 raise click.UsageError(f"--strategy: {name!r} is no range of numbers.") from None
         else:
             strategy[labels.get(name, name)] = int(count)
+    if len(strategy) < len(texts):
+        raise click.UsageError("--strategy must name each class and each range once.")
     return strategy
 
 

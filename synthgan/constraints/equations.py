@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from synthgan.constraints.base import Constraint, column_names, columns_of, kind_of, require
 from synthgan.dtypes import time_unit, to_numbers
-from synthgan.errors import listing
+from synthgan.errors import listing, quantity
 from synthgan.params import Interval, check_parameter
 from synthgan.scalars import scalar_from_json, scalar_to_json
 from synthgan.transforms.grid import MAX_DECIMALS, find_decimals
@@ -135,7 +135,9 @@ class Sum(Equation):
         whole, present = rule._whole(frame)
         rest = (whole[0] - whole[1:].sum(axis=0))[present]
         n_other = int((rest != rest[0]).sum())
-        require(n_other == 0, self, f"{n_other:,} rows have another difference than the first one")
+        require(
+            n_other == 0, self, f"the difference is not that of the first row in {quantity(n_other, 'row')}"
+        )
         return replace(rule, offset=int(rest[0]))
 
     def _computed(self, others: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -204,7 +206,7 @@ class Product(Equation):
         require(kinds == {"numerical"}, self, "not all of these columns are numbers")
         rule = self._in_decimals(frame)
         n_other = int((~rule.holds(frame)).sum())
-        require(n_other == 0, self, f"{n_other:,} rows have another product")
+        require(n_other == 0, self, f"the product is another one in {quantity(n_other, 'row')}")
         return rule
 
     def _computed(self, others: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from synthgan.constraints.detect import detect
 from synthgan.constraints.equations import Equation
 from synthgan.constraints.kinds import FunctionalDependency, Predicate, Unique
 from synthgan.dtypes import from_numbers, to_numbers
-from synthgan.errors import ConditionError, ParameterError
+from synthgan.errors import ConditionError, ParameterError, quantity
 from synthgan.layout import EncodedConditions, EncodedTable
 from synthgan.schema import Schema
 from synthgan.seeding import stream
@@ -266,8 +266,9 @@ class Keeper:
                 ]
                 if n_rows > math.prod(sizes):
                     raise ConditionError(
-                        f"{rule} cannot hold in {n_rows:,} rows: its columns have {math.prod(sizes):,} "
-                        "combinations of values. Ask for fewer rows, or fit without the rule."
+                        f"{rule} cannot hold in {quantity(n_rows, 'row')}: its columns have "
+                        f"{quantity(int(math.prod(sizes)), 'combination')} of values. "
+                        "Ask for fewer rows, or fit without the rule."
                     )
 
     @property
@@ -378,15 +379,17 @@ def _refuse(faults: _Faults, n_tries: int) -> NoReturn:
     n_rows = int(broken.sum())
     if n_tries == 0:
         raise ConditionError(
-            f"Conditions: what is given breaks {rule} in {n_rows:,} rows. Change it, or fit without the rule."
+            f"Conditions: what is given breaks {rule} in {quantity(n_rows, 'row')}. "
+            "Change it, or fit without the rule."
         )
     advice = "Loosen the conditions"
     if isinstance(rule, Unique):
         advice = "Ask for fewer rows"
     elif isinstance(rule, Predicate):
         advice = "Loosen it or the conditions, give it more max_tries"
-    what = f"{n_rows:,} of {len(broken):,} rows break {rule}"
-    raise ConditionError(f"After {n_tries:,} tries {what}. {advice}, or fit without the rule.")
+    what = f"{rule} is broken in {n_rows:,} of {quantity(len(broken), 'row')}"
+    tries = quantity(n_tries, "try", "tries")
+    raise ConditionError(f"After {tries} {what}. {advice}, or fit without the rule.")
 
 
 def _seed(seed: int, *keys: str | int) -> int:

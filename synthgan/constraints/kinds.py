@@ -26,7 +26,7 @@ from synthgan.constraints.combinations import (
 )
 from synthgan.constraints.equations import Product, Sum
 from synthgan.dtypes import NANOSECONDS, time_unit, to_numbers
-from synthgan.errors import DataError, ParameterError
+from synthgan.errors import DataError, ParameterError, quantity
 from synthgan.params import Interval, check_parameter
 from synthgan.scalars import scalar_from_json, scalar_to_json
 
@@ -101,7 +101,8 @@ class FunctionalDependency(Constraint):
         require(not effect.isna().any(), self, f"column {self.dependent!r} has missing values")
         combinations = distinct([cause, effect])
         several = int(keys([combinations.iloc[:, 0]]).duplicated().sum())
-        problem = f"{several:,} values of {self.determinant!r} come with several of {self.dependent!r}"
+        causes = f"{quantity(several, 'value')} of {self.determinant!r}"
+        problem = f"there are several values of {self.dependent!r} to {causes}"
         require(not several, self, problem)
         return replace(self, combinations=combinations)
 
@@ -342,7 +343,7 @@ class Predicate(Constraint):
         if len(answer) != len(frame) or not all(one is pd.NA or isinstance(one, _BOOL) for one in answer):
             raise ParameterError(
                 "The function of a Predicate must return one bool a row. "
-                f"Got {len(answer):,} values for {len(frame):,} rows."
+                f"Got {quantity(len(answer), 'value')} for {quantity(len(frame), 'row')}."
             )
         return np.array([one is not pd.NA and bool(one) for one in answer], dtype=bool)
 

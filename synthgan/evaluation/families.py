@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from synthgan.errors import quantity
 from synthgan.evaluation.alarms import LEVEL
 from synthgan.evaluation.associations import (
     MAX_PAIRS,
@@ -318,8 +319,8 @@ def _note_targets(trial: Trial, facts: Mapping[str, Any], attributes: pd.DataFra
     n_real, n_holdout = len(trial.real), len(trial.holdout or ())
     if facts["n_members"] < n_real or facts["n_others"] < n_holdout:
         trial.notes.append(
-            f"Membership is attacked for {facts['n_members']:,} real and {facts['n_others']:,} holdout rows, "
-            "against all synthetic rows."
+            f"Membership is attacked for {quantity(facts['n_members'], 'real row')} and "
+            f"{quantity(facts['n_others'], 'holdout row')}, against all synthetic rows."
         )
     if min(n_real, n_holdout) > MAX_TARGETS:
         trial.notes.append(f"Attribute inference attacks {MAX_TARGETS:,} real and as many holdout rows.")
@@ -329,4 +330,6 @@ def _note_targets(trial: Trial, facts: Mapping[str, Any], attributes: pd.DataFra
             "against all records."
         )
     if 1 < len(trial.real.domain.names) > len(attributes):
-        trial.notes.append(f"Attribute inference attacks {len(attributes)} columns, drawn at random.")
+        trial.notes.append(
+            f"Attribute inference attacks {quantity(len(attributes), 'column')}, drawn at random."
+        )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from synthgan.errors import quantity
 from synthgan.evaluation.alarms import LEVEL, MIN_MEMBERS, MIN_OTHERS
 from synthgan.evaluation.copies import copied_records
 from synthgan.evaluation.disclosure import attribute_inference, singling_out
@@ -124,7 +125,7 @@ def verdict(p_values: Mapping[str, float], blind_p: float, n_members: int, n_oth
         return "no verdict: there is no holdout"
     for n, least, role in ((n_members, MIN_MEMBERS, "real"), (n_others, MIN_OTHERS, "holdout")):
         if n < least:
-            return f"no verdict: {n:,} {role} rows are fewer than the {least:,} that the tests need"
+            return f"no verdict: {quantity(n, f'{role} row')}, fewer than the {least:,} that the tests need"
     if blind_p <= LEVEL:
         return "no verdict: real and holdout rows differ by more than membership"
     found = _alarms(p_values)

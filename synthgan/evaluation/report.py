@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from synthgan.errors import quantity
 from synthgan.evaluation.answers import Answer, answer_all, show
 from synthgan.evaluation.metrics import METRICS
 from synthgan.evaluation.profiles import Profile
@@ -105,7 +106,7 @@ class Report:
             f"{count:,} {role}" for role, count in self.facts["rows"].items() if role != "ceiling"
         )
         target = "" if self.facts["target"] is None else f", target {self.facts['target']!r}"
-        return f"{rows} rows, {self.facts['n_columns']} columns{target}"
+        return f"{rows} rows, {quantity(self.facts['n_columns'], 'column')}{target}"
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything but the plots as plain values; NaN becomes None."""

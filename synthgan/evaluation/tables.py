@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from synthgan.errors import DataError, listing, suggestion
+from synthgan.errors import DataError, listing, quantity, suggestion
 from synthgan.evaluation.columns import ORDERED_KINDS, code_column
 from synthgan.schema import Schema
 
@@ -195,7 +195,7 @@ def _check_frame(frame: object, role: str) -> None:
     if frame.shape[0] == 0 or frame.shape[1] == 0:
         raise DataError(
             f"{role} must have at least one row and one column. "
-            f"Got {frame.shape[0]} rows and {frame.shape[1]} columns."
+            f"Got {quantity(frame.shape[0], 'row')} and {quantity(frame.shape[1], 'column')}."
         )
     doubled = frame.columns[frame.columns.duplicated()].unique()
     if len(doubled):
@@ -209,17 +209,14 @@ def _check_names(real: pd.DataFrame, frame: pd.DataFrame, role: str) -> None:
     if lacking:
         near = suggestion(lacking[0], extra)
         raise DataError(
-            f"{role} lacks {_columns(lacking)} of real: {listing(lacking)}. "
+            f"{role} lacks {quantity(len(lacking), 'column')} of real: {listing(lacking)}. "
             f"{role} has: {listing(frame.columns)}.{near} Both tables must have the same columns."
         )
     if extra:
         raise DataError(
-            f"{role} has {_columns(extra)} that real lacks: {listing(extra)}. Drop what real does not have."
+            f"{role} has {quantity(len(extra), 'column')} that real lacks: {listing(extra)}. "
+            "Drop what real does not have."
         )
-
-
-def _columns(names: Sequence[Hashable]) -> str:
-    return "1 column" if len(names) == 1 else f"{len(names)} columns"
 
 
 def _find_kinds(frame: pd.DataFrame, role: str, kinds: Mapping[Any, str] | None) -> dict[Hashable, str]:

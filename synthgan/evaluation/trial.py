@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from synthgan.errors import quantity
 from synthgan.evaluation.intervals import Estimate
 from synthgan.evaluation.metrics import METRICS
 from synthgan.evaluation.tables import CodedTable
@@ -67,8 +68,8 @@ class Trial:
             trial.notes.append("There is no holdout: ceilings are not known.")
         elif len(holdout) < len(synthetic):
             trial.notes.append(
-                f"The holdout has {len(holdout):,} rows, fewer than the {len(synthetic):,} synthetic ones: "
-                "the ceilings of errors are those of a smaller table and a little too large."
+                f"The holdout has {quantity(len(holdout), 'row')}, fewer than the {len(synthetic):,} "
+                "synthetic ones: the ceilings of errors are those of a smaller table and a little too large."
             )
         return trial
 

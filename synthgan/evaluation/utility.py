@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from synthgan.errors import quantity
 from synthgan.evaluation.intervals import Z95, Estimate
 from synthgan.evaluation.learners import MAX_CLASSES, MODELS, Predictor, Task, train_model
 from synthgan.evaluation.tables import CodedTable
@@ -59,7 +60,9 @@ def task_of(real: CodedTable, target: Hashable) -> Task | str:
         return f"there is no column from which {target!r} could be predicted"
     present = int((real.counts(target)[1:] > 0).sum())
     if present < 2:
-        return f"the target {target!r} has {present} distinct values in the real table and needs two"
+        return (
+            f"the target {target!r} has {quantity(present, 'distinct value')} in the real table and needs two"
+        )
     if present == 2:
         return Task(target, "binary")
     if real.domain.is_ordered(target):

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthgan.constraints import Constraint
 from synthgan.constraints.keep import Draw, Keeper, bind, determined
-from synthgan.errors import ConditionError, ParameterError
+from synthgan.errors import ConditionError, ParameterError, quantity
 from synthgan.io import read_table
 from synthgan.layout import EncodedConditions, EncodedTable, Layout
 from synthgan.params import Choice, Instance, Interval, Rule, check_parameter, check_parameters
@@ -323,10 +323,11 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         if n_samples is None:
             return 1 if conditions.n_rows is None else conditions.n_rows
         check_parameter(type(self).__name__ + ".sample", "n_samples", n_samples, (Interval(int, 0),))
-        if conditions.n_rows not in (None, n_samples):
+        if conditions.n_rows is not None and conditions.n_rows != n_samples:
             raise ParameterError(
                 "n_samples must be the number of rows of conditions, one row out for each row in. Got "
-                f"n_samples={n_samples} and conditions with {conditions.n_rows:,} rows. Leave n_samples out."
+                f"n_samples={n_samples} and conditions with {quantity(conditions.n_rows, 'row')}. "
+                "Leave n_samples out."
             )
         return int(n_samples)
 

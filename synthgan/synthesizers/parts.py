@@ -27,7 +27,7 @@ from synthgan.arrow import to_arrow
 from synthgan.batches import write_batches
 from synthgan.constraints import Unique
 from synthgan.dtypes import take
-from synthgan.errors import DataError, ParameterError, listing
+from synthgan.errors import DataError, ParameterError, listing, quantity
 from synthgan.io import atomic_write, check_destination
 from synthgan.layout import EncodedTable
 from synthgan.params import Interval, check_parameter
@@ -199,8 +199,8 @@ def _claim(folder: Path, old: dict[str, Any] | None, facts: dict[str, Any], n_sa
             )
         if old["n_rows"] > n_samples:
             raise DataError(
-                f"The folder '{folder}' is to hold {old['n_rows']:,} rows already, more than {n_samples:,}. "
-                "Give another folder, or delete this one."
+                f"The folder '{folder}' is to hold {quantity(old['n_rows'], 'row')} already, more than "
+                f"{n_samples:,}. Give another folder, or delete this one."
             )
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(".part-*.tmp"):  # by a run that was killed

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from synthgan.dtypes import Array, levels_array, object_keys, take, values_to_json
-from synthgan.errors import DataError
+from synthgan.errors import DataError, quantity
 from synthgan.layout import ATOM, Permitted
 from synthgan.schema import Column
 from synthgan.transforms.ordering import Context, alike_order
@@ -128,12 +128,12 @@ class CategoricalCodec:
         unknown = int(((level < 0) & ~missing).sum())
         if unknown:
             raise DataError(
-                f"Column {self.column.name!r} has {unknown:,} values that did not occur when the model "
-                "was fitted. Remove these rows, or fit on them too."
+                f"Column {self.column.name!r} has {quantity(unknown, 'value')} that did not occur when the "
+                "model was fitted. Remove these rows, or fit on them too."
             )
         if missing.any() and not self.has_missing_:
             raise DataError(
-                f"Column {self.column.name!r} has {int(missing.sum()):,} missing values, "
+                f"Column {self.column.name!r} has {quantity(int(missing.sum()), 'missing value')}, "
                 "but had none when the model was fitted. Fill them."
             )
         return self.encode_levels(level)

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from synthgan.dtypes import Array, from_numbers, take, to_numbers
-from synthgan.errors import ConditionError, DataError, listing
+from synthgan.errors import ConditionError, DataError, listing, quantity
 from synthgan.scalars import scalar_from_json, scalar_to_json
 from synthgan.transforms.categorical import CategoricalCodec
 from synthgan.transforms.conditions import MISSING, Cells, Conditions, Range
@@ -257,7 +257,7 @@ def _settle(
         elif len(fitting) < len(one) - (one.has_missing and conditions.fills_gaps):
             choices.append(Choice(one.key, rows, _wanted(one, codec, fits)))
     if n_contradictory and not conditions.fills_gaps:
-        where = f" in {n_contradictory:,} rows" if conditions.n_rows is not None else ""
+        where = f" in {quantity(n_contradictory, 'row')}" if conditions.n_rows is not None else ""
         raise ConditionError(
             f"Conditions on {listing([*asked, one.key])} cannot be met together{where}: "
             f"{one.key!r} determines {listing(asked)}. Leave one of them out, or correct it."

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pandas.api.types import is_object_dtype
 
 from synthgan.dtypes import NANOSECONDS, Array, from_numbers, natural_kind, time_unit, time_zone, to_numbers
-from synthgan.errors import ConditionError
+from synthgan.errors import ConditionError, quantity
 from synthgan.schema import Column, check_column_names
 from synthgan.transforms.categorical import CategoricalCodec
 from synthgan.transforms.conditions import MISSING, UNKNOWN, Cells, Conditions
@@ -88,7 +88,8 @@ class _Given:
         present = series[~self.missing]
         self.present = present.infer_objects() if is_object_dtype(present.dtype) else present
         if not is_gap and self.missing.any() and not has_missing(codec):
-            self._refuse(f"has {int(self.missing.sum()):,} missing values, but had none in the fitted table.")
+            n_missing = quantity(int(self.missing.sum()), "missing value")
+            self._refuse(f"has {n_missing}, but had none in the fitted table.")
 
     def _refuse(self, why: str) -> NoReturn:
         raise ConditionError(f"{'X' if self.is_gap else 'Conditions'}: column {self.column.name!r} {why}")
@@ -179,8 +180,8 @@ class _Given:
         if is_bad.any():
             first = self.present.iloc[int(np.argmax(is_bad))]
             self._refuse(
-                f"has the dtype {self.column.dtype}, but {int(is_bad.sum()):,} values that it cannot hold, "
-                f"such as {first}. Convert or remove them."
+                f"has the dtype {self.column.dtype}, but {quantity(int(is_bad.sum()), 'value')} that it "
+                f"cannot hold, such as {first}. Convert or remove them."
             )
 
     def _require_known(self, values: NDArray[Any]) -> None:
@@ -191,6 +192,6 @@ class _Given:
         if is_bad.any():
             first = values[int(np.argmax(is_bad))].item()
             self._refuse(
-                f"cannot be {as_text(first, self.codec)} ({int(is_bad.sum()):,} such values). "
+                f"cannot be {as_text(first, self.codec)} ({quantity(int(is_bad.sum()), 'such value')}). "
                 f"{no_number(first, self.codec)}"
             )

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from synthgan.dtypes import Array, Dtype, from_numbers, to_numbers
-from synthgan.errors import DataError
+from synthgan.errors import DataError, quantity
 from synthgan.layout import ATOM, CONTINUOUS, Permitted
 from synthgan.schema import Column
 from synthgan.seeding import stream
@@ -114,7 +114,7 @@ class NumericCodec:
         values, missing = to_numbers(series)
         if missing.any() and not self.has_missing_:
             raise DataError(
-                f"Column {self.column.name!r} has {int(missing.sum()):,} missing values, "
+                f"Column {self.column.name!r} has {quantity(int(missing.sum()), 'missing value')}, "
                 "but had none when the model was fitted. Fill them."
             )
         if self.grid_ is None or self.codes_ is None:

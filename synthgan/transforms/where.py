@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from synthgan.errors import ConditionError
+from synthgan.errors import ParameterError
 from synthgan.transforms.known import known_column
 from synthgan.transforms.numeric import NumericCodec
 
@@ -34,8 +34,10 @@ def parse_where(texts: Iterable[str], codec: TableCodec) -> dict[Any, Any]:
 
     Raises
     ------
+    ParameterError
+        If a text has another form, or two of them name the same column.
     ConditionError
-        If a text names no column, or two of them the same.
+        If a text names no column of the table.
 
     Examples
     --------
@@ -51,12 +53,12 @@ def parse_where(texts: Iterable[str], codec: TableCodec) -> dict[Any, Any]:
         names = [name for name in codec.schema.names if text.startswith(f"{name}=")]
         name = max(names, key=lambda name: len(str(name))) if names else text.partition("=")[0]
         if "=" not in text:
-            raise ConditionError(
+            raise ParameterError(
                 f"A condition must look like column=value or column=low..high. Got {text!r}."
             )
         column = known_column(name, codec)
         if name in conditions:
-            raise ConditionError(
+            raise ParameterError(
                 f"Column {name!r} has two conditions. Give several values as {name}=a,b and a range as "
                 f"{name}=low..high."
             )

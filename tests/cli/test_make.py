@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import time
 from io import StringIO
@@ -44,6 +45,14 @@ def test_sample_writes_csv_to_stdout_and_tables_to_files(model, real):
     assert synthetic.dtypes.equals(real.dtypes)
 
 
+def test_one_row_is_one_row(model, real):
+    assert "Wrote 1 row to s.csv." in run("sample", model, "-n", "1", "-o", "s.csv").stderr
+    real[["age"]].head(1).to_csv("one.csv", index=False)
+    told = run("fit", "one.csv", "-o", "one.synthgan", "--model", "independent").stderr
+    assert "to 1 row and 1 column ..." in told
+    assert "1 row, 1 column, seed" in run("inspect", "one.synthgan").stdout
+
+
 def test_no_rows_give_the_header(model):
     assert run("sample", model, "-n", "0").stdout == "age,rich,height\n"
 
@@ -80,7 +89,7 @@ def test_a_folder_gets_parts_and_a_second_run_goes_on(model, real):
     assert (rows["rich"] == "yes").all()
     before = Path("out/part-00001.parquet").read_bytes()
     Path("out/part-00001.parquet").unlink()
-    assert "out/ has 2 part(s) already. Going on ..." in run(*command).stderr  # with the seed written there
+    assert "out/ has 2 parts already. Going on ..." in run(*command).stderr  # with the seed written there
     assert Path("out/part-00001.parquet").read_bytes() == before
     assert "not the same in 'seed'" in run(*command, "--seed", "2", code=1).stderr
 
@@ -113,8 +122,8 @@ def test_gaps_that_cannot_be_filled_are_told(folder, real):
     run("fit", "real.parquet", "-o", "m.synthgan", "--model", "independent")
     real.assign(note=None, age=[None, *real["age"][1:]]).to_parquet("holes.parquet", index=False)
     told = run("impute", "m.synthgan", "holes.parquet", "-o", "filled.parquet").stderr
-    assert "300 gaps stay, in columns of which the model has seen no value." in told
-    assert "Filled 1 gaps" in told
+    assert "300 gaps left, in columns of which the model has seen no value." in told
+    assert "Filled 1 gap in 300 rows." in told
 
 
 def test_filled_rows_that_break_a_rule_are_told(folder, real):
@@ -125,9 +134,10 @@ def test_filled_rows_that_break_a_rule_are_told(folder, real):
     n_broken = int((~rule.holds(holes)).sum())
     assert n_broken in (1, 2)
     told = run("impute", "m.synthgan", "holes.csv", "-o", "filled.csv").stderr
-    assert f"{n_broken} rows break {rule}, as the cells given there ask for." in told
+    rows = "1 row" if n_broken == 1 else "2 rows"
+    assert f"{rule} is broken in {rows}, as the cells given there ask for." in told
     real.to_csv("holes.csv", index=False)
-    assert "break" not in run("impute", "m.synthgan", "holes.csv", "-o", "filled.csv").stderr
+    assert "broken" not in run("impute", "m.synthgan", "holes.csv", "-o", "filled.csv").stderr
 
 
 def test_standard_input_is_read(folder, real):
@@ -204,7 +214,8 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_files(model, folder, blow):
         child.send_signal(blow)
         assert child.wait(60) == (130 if blow == signal.SIGINT else -signal.SIGKILL)
         if blow == signal.SIGINT:
-            assert "parts in out are complete. Run the same command again to go on." in child.stderr.read()
+            told = child.stderr.read()
+            assert re.search(r"out has \d+ complete parts?\. Run the same command again to go on\.", told)
             assert not list((folder / "out").glob(".*"))
     made = {path.name: path.read_bytes() for path in (folder / "out").glob("part-*")}
     assert 2 <= len(made) < 31

@@ -48,7 +48,7 @@ def test_integers_are_added_beyond_the_precision_of_floats():
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
-        (pd.DataFrame({"a": [1, 2], "b": [1, 3]}), "1 rows have another difference"),
+        (pd.DataFrame({"a": [1, 2], "b": [1, 3]}), "not that of the first row in 1 row"),
         (pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}), "do not add up"),
         (pd.DataFrame({"a": [1 / 3, 2 / 3], "b": [1 / 3, 2 / 3]}), "more than 10 decimals"),
         (pd.DataFrame({"a": [2**62, 1], "b": [2**62, 1]}), "too large"),
@@ -111,12 +111,12 @@ def test_solving_a_product_gives_back_what_it_was_made_of(rows, decimals):
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
-        (pd.DataFrame({"a": [1, 2], "b": [1, 2], "c": [1, 5]}), "1 rows have another product"),
+        (pd.DataFrame({"a": [1, 2], "b": [1, 2], "c": [1, 5]}), "another one in 1 row"),
         (pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": [1, 4]}), "not all of these columns are numbers"),
-        (pd.DataFrame({"a": [1.1, 2.2], "b": [0.15, 0.1], "c": [0.16, 0.22]}), "1 rows have another"),
+        (pd.DataFrame({"a": [1.1, 2.2], "b": [0.15, 0.1], "c": [0.16, 0.22]}), "another one in 1 row"),
         (
             pd.DataFrame({"a": [2**40 + 1, 1], "b": [2**30, 1], "c": [2**30, 1]}),
-            "1 rows have another product",
+            "another one in 1 row",
         ),
         (pd.DataFrame({"a": [2**62, 1], "b": [1, 1], "c": [2**62, 1]}), "too large"),
         (pd.DataFrame({"a": [None, 2.0], "b": [1, 2], "c": [1.0, None]}), "no row has a value"),
@@ -130,5 +130,5 @@ def test_what_is_no_exact_product_is_refused(frame, words):
 
 def test_three_factors_of_many_decimals_are_refused_instead_of_overflowing():
     frame = pd.DataFrame({"a": [1e-10, 0.0], "b": [2.0, 1.0], "c": [1.0, 1.0], "d": [2e-10, 0.0]})
-    with pytest.raises(DataError, match="another product"):
+    with pytest.raises(DataError, match="the product is another one in 1 row"):
         Product("d", ["a", "b", "c"]).bound(frame)

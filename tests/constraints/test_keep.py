@@ -138,7 +138,7 @@ def test_conditions_that_break_a_rule_are_refused_at_once(model, asked):
 
 def test_conditions_that_no_draw_can_meet_are_refused_after_a_bounded_number_of_tries(real):
     model = IndependentSynthesizer(constraints=[Inequality("low", "high")]).fit(real)
-    with pytest.raises(ConditionError, match=r"After 5 tries .* rows break Inequality"):
+    with pytest.raises(ConditionError, match=r"After 5 tries Inequality.* is broken in"):
         model.sample(5, conditions={"low": (90, 99), "high": (0, 20)})
 
 
@@ -239,11 +239,11 @@ def test_more_unlike_rows_than_are_drawn_are_given_up_soon():
     """The six levels are found in a few tries, and then five more find nothing new."""
     frame = pd.DataFrame({"level": list("abcdef") * 50, "part": ["x", "y", "y"] * 100})
     model, asked = unlike(frame, ["level", "part"])
-    with pytest.raises(ConditionError, match=r"1 of 7 rows break Unique.* Ask for fewer rows"):
+    with pytest.raises(ConditionError, match=r"Unique.* is broken in 1 of 7 rows\. Ask for fewer rows"):
         model.sample(7, conditions={"part": "x"}, random_state=0)
     assert sum(asked) < 12 * BLOCK_ROWS
     model, asked = unlike(frame, ["level", "part"], max_tries=400)
-    with pytest.raises(ConditionError, match="6 of 12 rows break Unique"):
+    with pytest.raises(ConditionError, match=r"Unique.* is broken in 6 of 12 rows"):
         model.sample(12, conditions={"part": "x"}, random_state=0)
     assert 20 * BLOCK_ROWS < sum(asked) < 30 * BLOCK_ROWS
 
@@ -252,7 +252,7 @@ def test_given_rows_that_are_alike_are_given_up_soon():
     frame = pd.DataFrame({"level": list("abcdef") * 50, "part": ["x", "y", "y"] * 100})
     model, asked = unlike(frame, ["level"])
     given = pd.DataFrame({"level": list("abbc")})
-    with pytest.raises(ConditionError, match="1 of 4 rows break Unique"):
+    with pytest.raises(ConditionError, match=r"Unique.* is broken in 1 of 4 rows"):
         model.sample(conditions=given, random_state=0)
     assert sum(asked) < (BARREN_TRIES + 1) * BLOCK_ROWS
     asked.clear()
@@ -276,7 +276,7 @@ def test_a_predicate_of_the_user_is_kept_or_refused(real, tmp_path):
     assert not list(tmp_path.iterdir())
     never = IndependentSynthesizer(constraints=[Predicate(lambda rows: rows["low"] < 0, max_tries=3)])
     with pytest.raises(
-        ConditionError, match=r"After 3 tries 2,048 of 2,048 rows break .*give it more max_tries"
+        ConditionError, match=r"After 3 tries .* is broken in 2,048 of 2,048 rows\. .*give it more max_tries"
     ):
         never.fit(real).sample(5, random_state=0)
 
@@ -326,7 +326,7 @@ def test_a_predicate_that_too_few_rows_keep_is_given_up_before_all_tries(even):
     rows, _ = sampled(even, lambda rows: rows["k"] < 5, n_samples=60)
     assert (rows["k"] < 5).all()
     error, n_asked = sampled(even, lambda rows: rows["k"] < 5, n_samples=1000)
-    assert "rows break Predicate" in str(error)
+    assert "tries Predicate" in str(error)
     assert n_asked < 20 * BLOCK_ROWS
 
 
@@ -334,7 +334,7 @@ def test_given_rows_that_cannot_keep_a_predicate_are_given_up_soon(even):
     part = pd.DataFrame({"part": ["a", "b"] * 100})
     asked = []
     even.constraints_ = [Predicate(lambda rows: asked.append(len(rows)) or rows["part"] == "a")]
-    with pytest.raises(ConditionError, match="After 5 tries 100 of 200 rows"):
+    with pytest.raises(ConditionError, match=r"After 5 tries .* in 100 of 200 rows"):
         even.sample(conditions=part, random_state=0)
     assert sum(asked) < (BARREN_TRIES + 1) * BLOCK_ROWS + 2000
     even.constraints_ = [Predicate(lambda rows: rows["k"] < 100)]
@@ -417,7 +417,7 @@ def test_bad_constraints_are_refused(real, bad):
 
 
 def test_constraints_that_the_table_breaks_are_refused(real):
-    with pytest.raises(DataError, match="come with several"):
+    with pytest.raises(DataError, match="several values of 'city' to 4 values of 'country'"):
         IndependentSynthesizer(constraints=[FunctionalDependency("country", "city")]).fit(real)
 
 

@@ -90,7 +90,7 @@ def test_copies_raise_the_alarm_and_fresh_rows_do_not(mixed):
 
 def test_few_records_and_other_populations_allow_no_verdict(mixed):
     small = privacy(trial_of(mixed(80, 0), mixed(80, 1), mixed(80, 2)))
-    assert small.facts["privacy"]["verdict"].startswith("no verdict: 80 real rows are fewer")
+    assert small.facts["privacy"]["verdict"].startswith("no verdict: 80 real rows, fewer")
     shifted = mixed(1100, 2).assign(size=lambda frame: frame["size"] + 30)
     other = privacy(trial_of(mixed(1100, 0), mixed(1100, 1), shifted))
     assert "real and holdout rows differ" in other.facts["privacy"]["verdict"]

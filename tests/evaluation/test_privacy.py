@@ -102,7 +102,7 @@ def test_the_families_are_told_in_order_and_the_seed_decides(mixed):
     first = audit(*tables, seed=1, tick=told.append)
     assert tuple(told) == FAMILIES == tuple(first.frames) == tuple(first.p_values)
     assert audit(*tables, seed=1).p_values == first.p_values
-    assert first.verdict == "no verdict: 150 real rows are fewer than the 1,000 that the tests need"
+    assert first.verdict == "no verdict: 150 real rows, fewer than the 1,000 that the tests need"
 
 
 def test_verdicts():

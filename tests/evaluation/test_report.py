@@ -39,7 +39,7 @@ def test_json_is_strict_and_complete(report, tmp_path):
     assert len(found["columns"]) == 8
     assert len(found["pairs"]) == 28
     assert found["parts"] == ["fidelity", "utility", "privacy"]
-    assert found["privacy"]["verdict"].startswith("no verdict: 400 real rows are fewer than")
+    assert found["privacy"]["verdict"].startswith("no verdict: 400 real rows, fewer than")
     assert len(found["singling_out"]) == 3
 
 

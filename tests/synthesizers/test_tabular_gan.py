@@ -24,6 +24,7 @@ SMALL = {  # a network that learns next to nothing, in no time
     "precision": "float32",  # the same model on every machine
     "random_state": 0,
 }
+CHAIN = SMALL | {"n_gan_steps": 1}  # where the generator does not matter
 
 
 def related_table(n_rows, seed=0):
@@ -90,27 +91,30 @@ def right(frame):
     return ((frame["a"] != frame["b"]).astype(str) == frame["differ"]).mean()
 
 
-def test_trees_have_the_last_word_on_columns_of_few_categories(parity, tmp_path):
-    without = TabularGAN(**SMALL, n_trees=0).fit(parity)
-    model = TabularGAN(**SMALL).fit(parity)
-    drawn = model.sample(1000, random_state=0)
+@pytest.fixture(scope="module")
+def grown(parity):
+    return TabularGAN(**CHAIN).fit(parity)
+
+
+def test_trees_have_the_last_word_on_columns_of_few_categories(parity, grown, tmp_path):
+    without = TabularGAN(**CHAIN, n_trees=0).fit(parity)
+    drawn = grown.sample(1000, random_state=0)
     assert right(without.sample(1000, random_state=0)) < 0.7
     assert right(drawn) > 0.95
-    assert right(model.sample(1000, random_state=0, n_passes=1)) < 0.7  # passes of the generator go without
-    model.save(tmp_path / "m.synthgan")
+    assert right(grown.sample(1000, random_state=0, n_passes=1)) < 0.7  # passes of the generator go without
+    grown.save(tmp_path / "m.synthgan")
     assert load(tmp_path / "m.synthgan").sample(1000, random_state=0).equals(drawn)
-    unjudged = TabularGAN(**SMALL, heldout_fraction=0.0).fit(parity)
+    unjudged = TabularGAN(**CHAIN | {"n_steps": 2}, heldout_fraction=0.0).fit(parity)
     assert len(unjudged.model_.forest.columns) == 0
 
 
-def test_trees_heed_conditions_and_fill_gaps(parity):
-    model = TabularGAN(**SMALL).fit(parity)
-    drawn = model.sample(500, conditions={"differ": "True", "a": ["0", "1"]}, random_state=0)
+def test_trees_heed_conditions_and_fill_gaps(parity, grown):
+    drawn = grown.sample(500, conditions={"differ": "True", "a": ["0", "1"]}, random_state=0)
     assert (drawn["differ"] == "True").all()
     assert right(drawn) > 0.95
     gaps = parity.head(500).astype(object)
     gaps.loc[:, "differ"] = None
-    filled = model.impute(gaps, random_state=0)
+    filled = grown.impute(gaps, random_state=0)
     assert (filled["differ"] == parity["differ"].head(500)).mean() > 0.95
 
 
@@ -184,7 +188,8 @@ def test_an_unknown_device_is_refused(real, device):
 
 
 def test_kinds_say_what_a_column_is(real):
-    kinds = TabularGAN(**SMALL | {"kinds": {"count": "categorical"}}).fit(real).schema_.kinds
+    brief = SMALL | {"n_steps": 1, "n_gan_steps": 1}
+    kinds = TabularGAN(**brief, kinds={"count": "categorical"}).fit(real).schema_.kinds
     assert kinds["count"] == "categorical"
     assert kinds["size"] == "numerical"
 
@@ -223,7 +228,7 @@ def test_relations_between_columns_are_learned():
 
 def test_the_score_prefers_rows_whose_columns_agree():
     real, holdout = related_table(1500), related_table(400, seed=1)
-    learns = SMALL | {"hidden_dim": 48, "batch_size": 128, "n_steps": 250, "learning_rate": 5e-3}
+    learns = CHAIN | {"hidden_dim": 48, "batch_size": 128, "n_steps": 250, "learning_rate": 5e-3}
     model = TabularGAN(**learns).fit(real)
     rng = np.random.default_rng(0)
     torn = pd.DataFrame({name: holdout[name].array.take(rng.permutation(400)) for name in holdout})
@@ -253,7 +258,7 @@ def test_the_score_of_codes_is_what_the_chain_is_trained_for(model, real):
     )  # less, on average, by the pieces that cells are cut into
     assert -3 < pieces.mean() < 0
     codes = real.drop(columns="size")  # now no column has cells that could be cut
-    model = TabularGAN(**SMALL).fit(codes)
+    model = TabularGAN(**CHAIN).fit(codes)
     chain = model.model_
     loss = chain_nll(chain.decoder, chain.book.rows(model.codec_.transform(codes)), chain.order).sum()
     assert model.score(codes) == pytest.approx(-float(loss), rel=1e-4)
@@ -261,7 +266,7 @@ def test_the_score_of_codes_is_what_the_chain_is_trained_for(model, real):
 
 @pytest.mark.parametrize("pac_size", [1, 2])
 def test_the_critic_scores_every_row(real, pac_size):
-    model = TabularGAN(**SMALL | {"pac_size": pac_size}).fit(real)
+    model = TabularGAN(**SMALL | {"n_steps": 4, "n_gan_steps": 12, "pac_size": pac_size}).fit(real)
     scores = model.critic_score(real)
     assert scores.shape == (300,)
     assert len(np.unique(scores)) > 100

@@ -138,7 +138,7 @@ class TestRefusals:
         assert "secret" not in str(caught.value)
 
     def test_new_missing_values(self):
-        with pytest.raises(DataError, match="Column 'x' has 1 missing values, but had none"):
+        with pytest.raises(DataError, match="Column 'x' has 1 missing value, but had none"):
             fitted(pd.Series(["a", "b"])).transform(pd.Series(["a", None]))
 
     def test_part_of_a_mixed_column_is_known(self):

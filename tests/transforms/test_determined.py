@@ -123,7 +123,7 @@ def test_given_cells_become_cells_of_the_key_or_a_choice(codec):
 
 def test_given_cells_that_contradict_each_other_are_refused_and_kept_where_gaps_are_filled(codec):
     given = pd.DataFrame({"years": [1, 1], "level": ["low", "top"]})
-    with pytest.raises(ConditionError, match=r"together in 1 rows"):
+    with pytest.raises(ConditionError, match=r"together in 1 row:"):
         settle(given_cells(given, codec), codec)
     whole = FRAME.head(2).assign(level=["low", "top"], years=[1, 1])
     settled, _ = settle(gaps(whole, codec), codec)

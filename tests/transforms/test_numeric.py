@@ -171,7 +171,7 @@ def test_values_outside_become_the_bounds():
 
 def test_new_missing_values_are_refused():
     codec = fitted(pd.Series([1.0, 2.0]))
-    with pytest.raises(DataError, match="Column 'x' has 1 missing values, but had none"):
+    with pytest.raises(DataError, match="Column 'x' has 1 missing value, but had none"):
         codec.transform(pd.Series([1.0, np.nan]))
 
 

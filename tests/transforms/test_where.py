@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthgan.errors import ConditionError
+from synthgan.errors import ConditionError, ParameterError
 from synthgan.schema import Schema
 from synthgan.transforms import TableCodec
 from synthgan.transforms.where import parse_where
@@ -73,14 +73,14 @@ def test_the_longest_name_counts(codec):
 
 
 @pytest.mark.parametrize(
-    ("texts", "message"),
+    ("texts", "kind", "message"),
     [
-        (["age"], "must look like column=value or column=low..high. Got 'age'"),
-        (["agee=3"], "'agee', which is not a column. Did you mean 'age'?"),
-        (["age=3", "age=4"], "'age' has two conditions"),
+        (["age"], ParameterError, "must look like column=value or column=low..high. Got 'age'"),
+        (["agee=3"], ConditionError, "'agee', which is not a column. Did you mean 'age'?"),
+        (["age=3", "age=4"], ParameterError, "'age' has two conditions"),
     ],
 )
-def test_other_texts_are_refused(codec, texts, message):
-    with pytest.raises(ConditionError) as error:
+def test_other_texts_are_refused(codec, texts, kind, message):
+    with pytest.raises(kind) as error:
         parse_where(texts, codec)
     assert message in str(error.value)
