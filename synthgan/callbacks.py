@@ -160,7 +160,7 @@ class MLflow:
 
     def on_interval(self, state: TrainingState) -> None:
         """Log one point of each curve."""
-        if self._failed:  # a server that is gone costs four minutes of tries each time
+        if self._failed:  # a server that is gone costs minutes of tries each time
             return
         metrics = {f"{state.phase}.{name}": value for name, value in state.measures.items()}
         try:

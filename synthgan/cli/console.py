@@ -46,7 +46,8 @@ class Commands(click.Group):
             except SynthganError as error:
                 raise click.ClickException(str(error)) from error
             except OSError as error:
-                raise click.ClickException(f"{error.strerror or error}: '{error.filename}'.") from error
+                place = "" if error.filename is None else f": '{error.filename}'"
+                raise click.ClickException(f"{error.strerror or error}{place}.") from error
             except KeyboardInterrupt:
                 click.echo("Interrupted.", err=True)
                 raise click.exceptions.Exit(130) from None

@@ -7,7 +7,6 @@ training that diverged is put back to, and what a checkpoint holds.
 
 from __future__ import annotations
 
-import copy
 import math
 import signal
 import threading
@@ -142,7 +141,7 @@ class Run:
         if phase in self._finished:  # in the run that is resumed: its weights are there
             assert self._saved is not None
             with _refused_if_it_does_not_fit():
-                self.network.load_state_dict(copy.deepcopy(self._saved["parts"]["network"]))
+                self.network.load_state_dict(_copied(self._saved["parts"]["network"]))
             return
         if self.interrupted:
             return
@@ -167,7 +166,7 @@ class Run:
         """Take over the run that is resumed, in the phase in which it ended."""
         if saved["phase"] == phase:
             self._put_back(saved)
-            self.history = copy.deepcopy(saved["history"])
+            self.history = _copied(saved["history"])
             self._phase_start -= saved["phase_seconds"]
 
     def _count(self, n_steps: int, max_seconds: float | None) -> Iterator[tuple[int, float]]:
@@ -307,12 +306,13 @@ class Run:
             "rng": self.rng.get_state(),
             "parts": {name: part.state_dict() for name, part in self._parts.items()},
         }
-        return copy.deepcopy(state)
+        snapshot: Snapshot = _copied(state)
+        return snapshot
 
     def _put_back(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; optimisers would share its memory."""
         for name, part in self._parts.items():
-            part.load_state_dict(copy.deepcopy(snapshot["parts"][name]))
+            part.load_state_dict(_copied(snapshot["parts"][name]))
         self.rng.set_state(snapshot["rng"].cpu())
         self._step, self._stopped = snapshot["step"], snapshot["stopped"]
         self._n_due = self._step * _INTERVALS // self._n_steps
@@ -335,6 +335,17 @@ class Run:
             yield
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _copied(state: Any) -> Any:
+    """Copy a state of nested containers and tensors, faster than `copy.deepcopy` does."""
+    if isinstance(state, Tensor):
+        return state.detach().clone()
+    if isinstance(state, dict):
+        return {key: _copied(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(map(_copied, state))
+    return state
 
 
 @contextmanager
