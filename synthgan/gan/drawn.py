@@ -56,6 +56,12 @@ class Drawn:
         other.codes, other.cells = (part.repeat_interleave(times, dim=0) for part in (self.codes, self.cells))
         return other
 
+    def apart(self, rows: Tensor | slice) -> Drawn:
+        """Copy what some rows have drawn; each has a context of its own, which is still to be embedded."""
+        other = Drawn(self.embedded[:0], self.places[rows].clone(), self.codes.shape[1])
+        other.context, other.codes, other.cells = None, self.codes[rows].clone(), self.cells[rows].clone()
+        return other
+
     def take(self, trial: Drawn, rows: Tensor) -> None:
         """Become some rows of another draw."""
         self.codes, self.cells, self.places = (

@@ -1,7 +1,9 @@
-"""Boosted trees that draw columns of few categories once more, each given all other cells.
+"""Boosted trees that draw some columns once more, each given all other cells.
 
-A chain draws such a column early, from a network that has learned all columns at once. To tell a few classes
-apart given everything else, trees are better. `synthgan.boosting` grows them; here they are tensors.
+A chain draws a column of few categories early, from a network that has learned all columns at once. To tell a
+few classes apart given everything else, trees are better. Of a number the network knows the neighbours
+better and the trees the height: there they tilt the network's logits towards low or high codes.
+`synthgan.boosting` grows them; here they are tensors.
 
 All nodes of a tree are followed at once (Lucchese et al. 2015, "QuickScorer", section 3). Its leaves are
 bits, numbered from the left. Where a row goes to the right, the leaves on the left are out of reach; of
@@ -31,6 +33,7 @@ _PARTS = {
     "columns": torch.int64,
     "values": torch.float32,
     "bias": torch.float32,
+    "direction": torch.float32,
     "code": torch.int64,
     "leaves": torch.float32,
     "tree": torch.int32,
@@ -41,9 +44,10 @@ _PARTS = {
 
 
 class Forest(nn.Module):
-    """Trees for several columns: each adds to the logit of one code.
+    """Trees for several columns: each adds to the logit of one code, or tilts those of all codes.
 
-    Without parts there are no trees.
+    Where a column has a direction, its trees vote for a height, F, and its logits are those of the decoder
+    plus the bias plus F * direction. Without parts there are no trees.
 
     Attributes
     ----------
@@ -52,9 +56,12 @@ class Forest(nn.Module):
     values : float32 Tensor of shape (c, w)
         For the trees of each of them, the number that stands for each code of the table.
     bias : float32 Tensor of shape (w,)
-        Logits before the trees add to them.
+        Logits before the trees, and for some columns the decoder, add to them.
+    direction : float32 Tensor of shape (w,)
+        What a height of one adds to the logit of each code; 0 in columns whose trees add to single codes.
     code : int64 Tensor of shape (t,)
-        Offset of the code to whose logit each tree adds, in [0, w).
+        Offset of the code to whose logit each tree adds, in [0, w); any of the column's where it has a
+        direction.
     leaves : float32 Tensor of shape (t, MAX_LEAVES)
         What the leaves of each tree add, from the left.
     tree, feature : int32 Tensors of shape (n,)
@@ -68,6 +75,7 @@ class Forest(nn.Module):
     columns: Tensor
     values: Tensor
     bias: Tensor
+    direction: Tensor
     code: Tensor
     leaves: Tensor
     tree: Tensor
@@ -84,6 +92,8 @@ class Forest(nn.Module):
     def logits(self, number: int, codes: Tensor) -> Tensor:
         """Logits over the codes of the column ``columns[number]`` given all other cells of b rows.
 
+        Where `tilts`, the decoder's are still to be added.
+
         Parameters
         ----------
         number : int
@@ -96,6 +106,10 @@ class Forest(nn.Module):
         """
         return self.bias[self.book.span(int(self.columns[number]))] + self.votes(number)(codes)
 
+    def tilts(self, number: int) -> bool:
+        """Whether the trees of a column tilt the decoder's logits instead of standing in for them."""
+        return bool(self.direction[self.book.span(int(self.columns[number]))].any())
+
     def votes(self, number: int) -> Callable[[Tensor], Tensor]:
         """Prepare `logits` without the bias: a function of codes, (b, g) -> (b, k)."""
         span = self.book.span(int(self.columns[number]))
@@ -104,6 +118,8 @@ class Forest(nn.Module):
         tables = self._tables(number, trees)
         first = (MAX_LEAVES * torch.arange(len(trees), device=code.device) - 127).int()
         adds_to = torch.nn.functional.one_hot(code, span.stop - span.start).float()  # (t, k)
+        if self.tilts(number):
+            adds_to = self.direction[span].expand_as(adds_to)
         n_rows = max(1, _BLOCK_LEAVES // max(1, len(trees)))
 
         def votes(codes: Tensor) -> Tensor:
@@ -168,6 +184,7 @@ class Forest(nn.Module):
             "columns": (len(self.columns),),
             "values": (len(self.columns), width),
             "bias": (width,),
+            "direction": (width,),
             "code": (n_trees,),
             "leaves": (n_trees, MAX_LEAVES),
             "feature": nodes,
@@ -184,10 +201,9 @@ class Forest(nn.Module):
         )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        for (
-            name,
-            dtype,
-        ) in _PARTS.items():  # a forest becomes as large as the one that was saved, if there is one
+        if prefix + "bias" in state_dict:  # forests once had no directions
+            state_dict.setdefault(prefix + "direction", torch.zeros_like(state_dict[prefix + "bias"]))
+        for name, dtype in _PARTS.items():  # as large as the one that was saved, if there is one
             saved = state_dict.setdefault(prefix + name, torch.zeros(0))
             setattr(self, name, torch.empty(saved.shape, dtype=dtype, device=self.book.cells.device))
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -19,7 +19,7 @@ from synthgan.gan.networks import CodeBook, Decoder, Rows
 from synthgan.layout import EncodedTable
 from synthgan.seeding import stream
 
-__all__ = ["chain_log_likelihood", "log_likelihood", "realism"]
+__all__ = ["chain_conditional", "chain_log_likelihood", "log_likelihood", "realism"]
 
 BATCH_ROWS = 8192  # what is worked on at a time: about 100 MB at the default sizes
 
@@ -90,6 +90,43 @@ def chain_log_likelihood(decoder: Decoder, rows: Rows, known: Tensor, order: lis
         value = 1 + code * book.n_cells + cell  # 0 is for what is not known
         context = place * (1 + book.widths[j] * book.n_cells) + value * known[:, j]
     return total
+
+
+@torch.no_grad()
+def chain_conditional(decoder: Decoder, rows: Rows, j: int, order: list[int]) -> Tensor:
+    """Log probability of each code of column j given all other cells, as a chain implies it, (b, k).
+
+        p_o(x_j | others) = p_o(x) / sum_k p_o(x with x_j = k)
+
+    What the rows of a chain follow: not what the decoder says of column j when it is shown all others,
+    except of the last column in `order`. Where a code has alpha, the columns after it are asked with its most
+    frequent cell; how probable that cell is does not count.
+
+    Parameters
+    ----------
+    rows : Rows of b rows
+    j : int
+    order : list of int
+        Of all columns.
+    """
+    book, tables, weight = decoder.book, decoder.embed.tables(), decoder.code_weight()
+    span, place, parts = book.span(j), order.index(j), []
+    codes = torch.arange(span.start, span.stop, device=weight.device)
+    for index in torch.arange(len(rows), device=weight.device).split(max(1, BATCH_ROWS // len(codes))):
+        some, each = rows.take(index), rows.take(index.repeat_interleave(len(codes)))
+        each.codes[:, j] = codes.repeat(len(some))
+        if j in book.fine:
+            each.cells[:, book.fine.index(j)] = decoder.cell_bias[each.codes[:, j]].argmax(dim=1)
+        shown = torch.zeros(1, len(order), dtype=torch.bool, device=weight.device)
+        shown[:, order[:place]] = True
+        hidden = decoder.hidden(decoder.embed(some, shown.expand(len(some), -1), tables))
+        joint = decoder.column_logits(hidden, j, weight)  # (b, k)
+        for later, i in enumerate(order[place + 1 :], place + 1):
+            shown[:, order[:later]] = True
+            hidden = decoder.hidden(decoder.embed(each, shown.expand(len(each), -1), tables))
+            joint = joint - column_nll(decoder, hidden, each, i, weight).view_as(joint)
+        parts.append(joint.log_softmax(dim=1))
+    return torch.cat(parts)
 
 
 def _distinct(numbers: Tensor) -> tuple[Tensor, Tensor]:

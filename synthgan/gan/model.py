@@ -82,7 +82,7 @@ class LatentGAN(nn.Module):
         gan: GANPlan,
         heldout_fraction: float,
         run: Run,
-        grow: Callable[[Decoder, Rows, Rows], Forest] | None = None,
+        grow: Callable[[Decoder, Rows, Rows, list[int]], Forest] | None = None,
     ) -> None:
         """Go through both phases, let trees grow from training and held-out rows, and calibrate."""
         device = self.offsets.device
@@ -108,7 +108,7 @@ class LatentGAN(nn.Module):
         train_gan(self.generator, self.critic, self.decoder, latents, train, gan, diversity, run, self.mixed)
         self._match_moments(latents, run.seed)
         if grow is not None and not run.interrupted:
-            self.forest = grow(self.decoder, train, heldout)
+            self.forest = grow(self.decoder, train, heldout, order)
         self._calibrate(frequency, run.seed)
 
     def sampler(self, n_passes: int | None) -> Sampler:

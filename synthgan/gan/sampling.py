@@ -191,7 +191,11 @@ class Sampler:
                 self._observe(group, drawn)
         for number, j in enumerate(self.forest.columns.tolist()):
             hidden_rows = slice(None) if given is None else given.hidden(j, n_rows)
-            self._draw_again(number, j, drawn, numbers[:, j, 1], hidden_rows, allowed.get(j), frequency)
+            if self.forest.tilts(number):
+                fresh = _uniform(rng, (n_rows, 3)).to(device)
+                self._draw_tilted(number, j, drawn, fresh, hidden_rows, allowed.get(j), frequency)
+            else:
+                self._draw_again(number, j, drawn, numbers[:, j, 1], hidden_rows, allowed.get(j), frequency)
         return Rows(drawn.codes, drawn.cells), drawn.places
 
     @torch.no_grad()
@@ -306,17 +310,18 @@ class Sampler:
         numbers: Tensor,
         allowed: Allowed | None = None,
         rows: Tensor | slice = slice(None),
+        tilt: Tensor | None = None,
     ) -> Tensor:
         """Draw the code of column j, and the cell where its codes have alpha.
 
-        Returns the log probability of what is allowed, shape (b,) or (), 0 if everything is.
+        `tilt`, (m, k), is added to the logits of the codes. Returns the log probability of what is
+        allowed, shape (b,) or (), 0 if everything is.
         """
         book, start, numbers = self.book, int(self.book.starts[j]), numbers[rows]
         log_mass = hidden.new_zeros(())
-        if allowed is None:
-            logits = self._logits(j, hidden)
-        else:
-            logits = self._log_probability(j, hidden, allowed)
+        logits = self._logits(j, hidden) if tilt is None else self._logits(j, hidden) + tilt
+        if allowed is not None:
+            logits = logits.log_softmax(dim=1) + self._log_mass(j, hidden, allowed)
             log_mass = drawn.of_rows(logits.logsumexp(dim=1))
         codes = inverse_cdf(logits, numbers[:, 0], drawn.context) + start
         rows, mine = drawn.to_write(j, rows)
@@ -354,6 +359,30 @@ class Sampler:
         if allowed is not None:
             logits = logits + allowed.log_mass
         drawn.codes[rows, j] = inverse_cdf(logits, uniform[rows]) + span.start
+
+    def _draw_tilted(
+        self,
+        number: int,
+        j: int,
+        drawn: Drawn,
+        numbers: Tensor,
+        rows: Tensor | slice,
+        allowed: Allowed | None,
+        frequency: Tensor | None,
+    ) -> None:
+        """Draw column j by the decoder, given all other cells, its logits tilted by trees."""
+        span, part = self.book.span(j), drawn.apart(rows)
+        known = torch.ones(1, len(self.book.widths), dtype=torch.bool, device=part.codes.device)
+        known[:, j] = False
+        shown = known.expand(len(part.codes), -1)
+        hidden = self._hidden(self.decoder.embed(Rows(part.codes, part.cells), shown, self.tables))
+        tilt = self.forest.bias[span] + self.votes[number](part.codes)
+        if frequency is not None:
+            offsets = _offsets_to_match(self._logits(j, hidden) + tilt, frequency[span])
+            self.forest.bias[span] += offsets
+            tilt += offsets
+        self._draw_column(j, hidden, part, numbers[rows], allowed, tilt=tilt)
+        drawn.codes[rows], drawn.cells[rows], drawn.places[rows] = part.codes, part.cells, part.places
 
     def _hidden(self, embedded: Tensor) -> Tensor:
         """Run the decoder's trunk, (m, h) -> (m, h)."""

@@ -46,3 +46,16 @@ def test_only_hidden_cells_are_written():
     rows, mine = drawn.to_write(1, drawn.pending([0, 1]))
     assert rows.tolist() == [2]
     assert mine.tolist() == [False, True]
+
+
+def test_rows_drawn_apart_are_copies_without_shared_contexts():
+    drawn = Drawn(torch.zeros(1, 2), torch.rand(4, 1), 3)
+    drawn.codes[:] = torch.arange(12).view(4, 3)
+    apart = drawn.apart(torch.tensor([3, 1]))
+    assert apart.context is None
+    assert apart.codes.tolist() == [[9, 10, 11], [3, 4, 5]]
+    assert torch.equal(apart.places, drawn.places[[3, 1]])
+    apart.codes[:], apart.cells[:], apart.places[:] = -1, -1, -1
+    assert (drawn.codes >= 0).all()
+    assert (drawn.cells >= 0).all()
+    assert (drawn.places >= 0).all()

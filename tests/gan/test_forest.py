@@ -54,6 +54,7 @@ def forest_of(layout, grown, seed=0):
         columns=columns,
         values=torch.from_numpy(rng.random((len(columns), layout.width))),
         bias=torch.from_numpy(rng.normal(size=layout.width)),
+        direction=torch.zeros(layout.width),
         code=torch.tensor([code for code, _ in grown]),
         leaves=torch.tensor([values + [0.0] * (MAX_LEAVES - len(values)) for values in leaves]),
         tree=tree,
@@ -106,6 +107,17 @@ def test_a_tree_may_have_as_many_leaves_as_there_are_bits():
     assert forest.logits(0, codes)[:, 1].tolist() == list(range(1, MAX_LEAVES + 1))
 
 
+def test_trees_of_a_direction_vote_for_one_height():
+    forest = forest_of(atoms(3, 4), [(3, STUMP), (5, (0, 0.5, 0.0, 2.0))])
+    forest.values.copy_(torch.tensor([[0.0, 0.5, 1.0, 0, 0, 0, 0]]))
+    forest.bias.copy_(torch.tensor([9.0, 9, 9, 0, 0, 0.5, 0]))
+    assert not forest.tilts(0)
+    forest.direction.copy_(torch.tensor([0.0, 0, 0, -1, 0, 1, 2]))
+    assert forest.tilts(0)
+    codes = torch.tensor([[1, 3], [2, 3]])  # heights -1 + 0 and 1 + 2
+    assert forest.logits(0, codes).tolist() == [[1.0, 0.0, -0.5, -2.0], [-3.0, 0.0, 3.5, 6.0]]
+
+
 def test_the_size_of_blocks_changes_nothing(monkeypatch):
     forest = forest_of(atoms(3, 2), [(4, STUMP), (3, STUMP)])
     codes = forest.book.rows(random_table(atoms(3, 2), 100)).codes
@@ -120,6 +132,10 @@ def test_a_forest_takes_the_size_of_the_one_that_was_saved():
     loaded = Forest(saved.book)
     loaded.load_state_dict(saved.state_dict())
     codes = saved.book.rows(random_table(atoms(3, 2), 20)).codes
+    assert torch.equal(loaded.logits(0, codes), saved.logits(0, codes))
+    old = {name: part for name, part in saved.state_dict().items() if "direction" not in name}
+    loaded.load_state_dict(old)  # of a model from before there were directions
+    assert loaded.is_sound
     assert torch.equal(loaded.logits(0, codes), saved.logits(0, codes))
     loaded.load_state_dict({})  # of a model without trees
     assert len(loaded.columns) == 0
@@ -151,7 +167,9 @@ def test_nodes_out_of_order_are_not_sound():
     assert not forest.is_sound
 
 
-@pytest.mark.parametrize("name", ["columns", "values", "bias", "code", "leaves", "tree", "threshold", "mask"])
+@pytest.mark.parametrize(
+    "name", ["columns", "values", "bias", "direction", "code", "leaves", "tree", "threshold", "mask"]
+)
 def test_a_part_of_another_size_is_not_sound(name):
     forest = forest_of(atoms(3, 2), [(4, STUMP)])
     setattr(forest, name, getattr(forest, name)[:0])

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from synthgan.gan.likelihood import BATCH_ROWS, chain_log_likelihood, log_likelihood, realism
+from synthgan.gan import likelihood
+from synthgan.gan.likelihood import (
+    BATCH_ROWS,
+    chain_conditional,
+    chain_log_likelihood,
+    log_likelihood,
+    realism,
+)
 from synthgan.gan.losses import hidden_nll
 from synthgan.gan.model import Architecture, LatentGAN
 from synthgan.gan.networks import initialise
@@ -94,6 +101,47 @@ def test_more_rows_than_a_batch_and_none_at_all_are_scored():
     none = table.rows(slice(0))
     assert log_likelihood(model, none, known_all(none), 1, 0).shape == (0,)
     assert realism(model, none, 0).shape == (0,)
+
+
+@pytest.mark.parametrize("j", [0, 1, 2])
+def test_what_a_chain_implies_of_a_column_is_by_bayes_rule(j):
+    model, table = latent_gan(atoms(2, 3, 4)), every_row(2, 3, 4)
+    book, order = model.book, [2, 0, 1]
+    rows = book.rows(table)
+    joint = chain_log_likelihood(model.decoder, rows, torch.ones_like(rows.codes, dtype=torch.bool), order)
+    found = chain_conditional(model.decoder, rows, j, order)
+    others = rows.codes[:, [i for i in range(3) if i != j]]
+    for row, some in enumerate(others):
+        same = (others == some).all(dim=1)
+        expected = joint[same].log_softmax(dim=0)  # of the rows that differ in column j only
+        torch.testing.assert_close(found[row].double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_last_column_of_a_chain_is_as_the_decoder_says():
+    made = networks(MIXED)
+    rows = made.book.rows(random_table(MIXED, 30))
+    observed = torch.ones(30, 5, dtype=torch.bool)
+    observed[:, 2] = False
+    with torch.no_grad():
+        hidden = made.decoder.hidden(made.decoder.embed(rows, observed))
+        expected = made.decoder.column_logits(hidden, 2, made.decoder.code_weight()).log_softmax(dim=1)
+    found = chain_conditional(made.decoder, rows, 2, [1, 3, 0, 4, 2])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_later_columns_are_asked_with_the_most_frequent_cell(monkeypatch):
+    made = networks(MIXED)
+    table = random_table(MIXED, 30)
+    order, i = [2, 1, 3, 0, 4], made.book.fine.index(2)
+    rows = made.book.rows(table)
+    found = chain_conditional(made.decoder, rows, 2, order)
+    rows.cells[:, i] = 0  # the row's own cell does not count
+    monkeypatch.setattr(likelihood, "BATCH_ROWS", 7)  # nor does the size of batches
+    torch.testing.assert_close(chain_conditional(made.decoder, rows, 2, order), found, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        made.decoder.cell_bias[made.book.span(2)] -= 100 * torch.eye(made.book.n_cells)[0]
+        made.decoder.cell_bias[made.book.span(2), 3] += 50
+    assert not torch.allclose(chain_conditional(made.decoder, rows, 2, order), found, atol=1e-3)
 
 
 @pytest.mark.parametrize("pac_size", [1, 3])

@@ -437,8 +437,8 @@ def test_restricted_columns_are_shown_by_their_modes_and_then_as_they_are():
 # Trees have the last word
 
 
-def with_last_word(made, layout, j, bias):
-    """A chain after which column j is drawn by the same logits in every row."""
+def with_last_word(made, layout, j, bias, direction=0.0):
+    """A chain after which column j is drawn by the same logits in all rows, or by the decoder and these."""
     book, span = made.book, made.book.span(j)
     flat = torch.zeros(layout.width)
     flat[span] = torch.tensor(bias)
@@ -447,6 +447,7 @@ def with_last_word(made, layout, j, bias):
         columns=torch.tensor([j]),
         values=torch.zeros(1, layout.width),
         bias=flat,
+        direction=torch.where(torch.arange(layout.width) == span.start, direction, 0.0),
         code=torch.tensor([span.start]),
         leaves=torch.zeros(1, MAX_LEAVES),  # one tree of one leaf, that adds nothing
     )
@@ -503,3 +504,89 @@ def test_calibration_moves_the_trees_to_the_frequencies_too():
     assert float((drawn.codes[:, 1] == made.book.span(1).start).float().mean()) == pytest.approx(
         0.8, abs=0.03
     )
+
+
+# Of numbers, by tilting the logits of the decoder
+
+
+def tilted_logits(made, rows, j):
+    known = torch.ones_like(rows.codes, dtype=torch.bool)
+    known[:, j] = False
+    with torch.no_grad():
+        return made.decoder.code_logits(made.decoder.hidden(made.decoder.embed(rows, known)))
+
+
+def test_a_number_is_drawn_by_the_decoder_given_all_other_cells():
+    made, shift = networks(MIXED), [0.0, 1.0, -1.0, 0.5, 0.0]
+    chain, again = with_last_word(made, MIXED, 2, shift, direction=1.0)
+    before, after = (sampler.draw(20_000, np.random.default_rng(0)) for sampler in (chain, again))
+    others = [0, 1, 3, 4]
+    assert torch.equal(before[0].codes[:, others], after[0].codes[:, others])
+    assert torch.equal(before[0].cells[:, [0, 2]], after[0].cells[:, [0, 2]])
+    assert torch.equal(before[1], after[1])  # the place in a cell is uniform, whatever the cell
+    assert not torch.equal(before[0].cells[:, 1], after[0].cells[:, 1])
+    span = made.book.span(2)
+    expected = (tilted_logits(made, before[0], 2)[:, span] + torch.tensor(shift)).softmax(dim=1).mean(dim=0)
+    shares = (after[0].codes[:, 2] - span.start).bincount(minlength=5) / 20_000
+    assert (shares - expected).abs().max() < 0.012  # a deviation of shares is .0035
+
+
+def test_the_cell_of_a_number_follows_its_new_code():
+    made = networks(MIXED)
+    _, again = with_last_word(made, MIXED, 4, [0.0, 40.0, 0.0], direction=1.0)
+    drawn, _ = again.draw(2000, np.random.default_rng(0))
+    assert (drawn.codes[:, 4] == made.book.span(4).start + 1).all()  # a group of four
+    i = made.book.fine.index(4)
+    known = torch.ones_like(drawn.codes, dtype=torch.bool)
+    known[:, 4] = False
+    with torch.no_grad():
+        hidden = made.decoder.hidden(made.decoder.embed(drawn, known))
+        cells = made.decoder.column_cell_logits(hidden, i, drawn.codes[:, 4]).softmax(dim=1)
+    expected = cells.mean(dim=0)  # those beyond the fourth, which shaken weights know, count as the fourth
+    shares = drawn.cells[:, i].bincount(minlength=4) / 2000
+    assert len(shares) == 4
+    assert (shares[:3] - expected[:3]).abs().max() < 0.04  # a deviation of shares is .009
+
+
+@pytest.mark.parametrize("n_known", [0, 20, 60])
+def test_a_known_number_is_not_drawn_again(n_known):
+    made = networks(MIXED)
+    _, again = with_last_word(made, MIXED, 2, [40.0, 0.0, 0.0, 0.0, 0.0], direction=1.0)
+    table = random_table(MIXED, 60)
+    table.codes[:, 2] = 1
+    known = np.zeros((60, len(MIXED)), bool)
+    known[:n_known, 2] = True
+    rows = made.book.rows(table)
+    drawn, _ = again.draw(60, np.random.default_rng(0), Given(rows, torch.from_numpy(known), {}, True))
+    start, i = made.book.span(2).start, made.book.fine.index(2)
+    assert (drawn.codes[:n_known, 2] == start + 1).all()
+    assert torch.equal(drawn.cells[:n_known, i], rows.cells[:n_known, i])
+    assert (drawn.codes[n_known:, 2] == start).all()
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_number_drawn_again_stays_in_its_range(in_order):
+    made = networks(MIXED)
+    _, again = with_last_word(made, MIXED, 2, [0.0, 5.0, 0.0, 0.0, 0.0], direction=1.0)
+    permitted = Permitted(np.array([1, 2]), np.array([0.3, -1.0]), np.array([0.4, -0.5]))
+    known = torch.zeros(1, len(MIXED), dtype=torch.bool)
+    rows = made.book.rows(random_table(MIXED, 1))
+    given = Given(rows, known, {2: Allowed.of(made.book, 2, permitted)}, in_order)
+    found = made.book.encoded(*again.draw(3000, np.random.default_rng(0), given))
+    first = found.codes[:, 2] == 1
+    assert (first | (found.codes[:, 2] == 2)).all()
+    assert first.any()
+    assert ((found.alphas[first, 2] >= 0.3 - 1e-6) & (found.alphas[first, 2] <= 0.4 + 1e-6)).all()
+    assert ((found.alphas[~first, 2] >= -1) & (found.alphas[~first, 2] <= -0.5 + 1e-6)).all()
+
+
+def test_calibration_moves_tilted_numbers_to_the_frequencies_too():
+    made = networks(MIXED)
+    _, again = with_last_word(made, MIXED, 2, [0.0, 3.0, 0.0, -3.0, 0.0], direction=1.0)
+    frequency = torch.cat([torch.full((part.n_codes,), 1 / part.n_codes) for part in MIXED.spans])
+    span, wanted = made.book.span(2), torch.tensor([0.1, 0.2, 0.3, 0.3, 0.1])
+    frequency[span] = wanted
+    again.calibrate(frequency, 4000, np.random.default_rng(0))
+    drawn, _ = again.draw(4000, np.random.default_rng(1))
+    shares = (drawn.codes[:, 2] - span.start).bincount(minlength=5) / 4000
+    assert (shares - wanted).abs().max() < 0.03
