@@ -105,10 +105,11 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     conditional_share : float in [0, 1], default 0.25
         Share of the GAN's rows that are trained with some cells observed.
     n_trees : int >= 0, default 200
-        Most trees of a boosted classifier that draws a column of 2 to 10 categories once more, given all
-        other cells, at the end of the default chain of passes; kept for columns in which it foretells
-        held-out cells better than the decoder. None are grown at 0, nor with fewer than
-        20 held-out rows.
+        Most trees of a boosted model that draws a column once more, given all other cells, at the end of
+        the default chain of passes. Of a column of 2 to 10 categories it is a classifier, kept where it
+        foretells held-out cells better than the decoder. Of a number or a time it tilts what the decoder
+        says towards low or high values, and is kept where it saves at least .04 nats against what the chain
+        implies. None are grown at 0, nor with fewer than 20 held-out rows.
     n_passes : int >= 1, optional
         Decoder passes of `sample`, see there; None means one for each column.
     max_seconds : float > 0, optional

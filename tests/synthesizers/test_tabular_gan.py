@@ -118,6 +118,51 @@ def test_trees_heed_conditions_and_fill_gaps(parity, grown):
     assert (filled["differ"] == parity["differ"].head(500)).mean() > 0.95
 
 
+@pytest.fixture(scope="module")
+def heights(parity):
+    """A number that is higher where two coins differ: neither coin tells of it alone."""
+    noise = np.random.default_rng(1).normal(size=len(parity))
+    return parity[["a", "b"]].assign(height=noise + 2 * (parity["a"] != parity["b"]))
+
+
+@pytest.fixture(scope="module")
+def tilting(heights):
+    return TabularGAN(**SMALL).fit(heights)
+
+
+def rise(frame):
+    """How much higher the mean is where the coins differ; in the table 2."""
+    differ = frame["a"] != frame["b"]
+    return frame.loc[differ, "height"].mean() - frame.loc[~differ, "height"].mean()
+
+
+def test_trees_have_the_last_word_on_numbers(heights, tilting, tmp_path):
+    forest = tilting.model_.forest
+    assert [j for number, j in enumerate(forest.columns.tolist()) if forest.tilts(number)] == [2]
+    without = TabularGAN(**SMALL, n_trees=0).fit(heights)
+    coins = heights[["a", "b"]]
+    assert rise(without.sample(conditions=coins, random_state=0)) < 0.5
+    assert rise(tilting.sample(conditions=coins, random_state=0)) > 1.2
+    drawn = tilting.sample(1000, random_state=0)
+    assert rise(drawn) > 1.2
+    assert drawn["height"].between(heights["height"].min(), heights["height"].max()).all()
+    pd.testing.assert_frame_equal(tilting.sample(10, random_state=0), drawn.head(10))
+    tilting.save(tmp_path / "m.synthgan")
+    pd.testing.assert_frame_equal(load(tmp_path / "m.synthgan").sample(1000, random_state=0), drawn)
+
+
+def test_trees_of_numbers_heed_ranges_and_fill_gaps(heights, tilting):
+    drawn = tilting.sample(500, conditions={"height": (0.25, 1.3), "a": "1"}, random_state=0)
+    assert drawn["height"].between(0.25, 1.3).all()
+    assert (drawn["a"] == "1").all()
+    gaps = heights.copy()
+    gaps.loc[:999, "height"] = np.nan
+    filled = tilting.impute(gaps, random_state=0)
+    pd.testing.assert_frame_equal(filled.iloc[1000:], heights.iloc[1000:])
+    assert filled[["a", "b"]].equals(heights[["a", "b"]])
+    assert rise(filled.head(1000)) > 1.2
+
+
 @pytest.mark.parametrize("bad", [0, -1, 1.5, "all", True])
 def test_a_bad_number_of_passes_is_refused(model, bad):
     with pytest.raises(ParameterError, match=r"'n_passes' parameter of TabularGAN\.sample must be"):
