@@ -273,3 +273,14 @@ def test_where_time_is_short_fewer_numbers_are_tried(monkeypatch):
     assert grown(table, layout)[0].columns.tolist() == [0, 1, 2, 3]
     monkeypatch.setattr(boosting, "_MAX_NUMBERS", 2)
     assert len(grown(table, layout)[0].columns) == 2
+
+
+def test_numbers_that_few_rows_judge_need_more_than_luck(monkeypatch):
+    monkeypatch.setattr(boosting, "_MIN_TILT", 0.01)  # two of the fifteen save .03 and .05 nats by luck
+    rows = CodeBook(SIZES).rows(random_table(SIZES, 3000))
+    decoder = networks(SIZES, shaken=False).decoder
+    decoder.start_at_marginals(rows)
+    for seed in range(5):
+        judge = rows.take(torch.arange(20 * seed, 20 * seed + 20))
+        learn = rows.take(torch.arange(100, 1600))
+        assert grow(decoder, learn, judge, order_of(SIZES), 40, seed).columns.tolist() == []
