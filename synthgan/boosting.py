@@ -119,10 +119,10 @@ def _grown_numbers(
     """Grow trees of numbers, in the order in which they are to be drawn.
 
     What is drawn again loses what the chain knew of it by all columns after it (Bayes' rule), which may be
-    more than the decoder tells when it is shown them. So trees are kept if they save nats against that:
-    the likelihood of whole rows then rises by as much. (Measured on california_housing: saved .06 to .12
-    in five columns, lost .05 to .11 in longitude. With all nine numbers drawn again C2ST .68, with the five
-    .63, with none .65.)
+    more than the decoder tells when it is shown them. So trees are kept if they save nats against that,
+    beyond chance: the likelihood of whole rows then rises by as much. (Measured on california_housing: saved
+    .06 to .12 in five columns, lost .05 to .11 in longitude. With all nine numbers drawn again C2ST .68, with
+    the five .63, with none .65.)
     """
     book, work, found = decoder.book, 0, []
     for j in _numbers(book):
@@ -130,9 +130,8 @@ def _grown_numbers(
         if work > _MAX_WORK or time.perf_counter() > end:
             break
         parts, by_trees, saved = _tilted(decoder, train, judge, j, n_trees, seed)
-        gain, error = float(saved.mean()), float(saved.std()) / math.sqrt(len(saved))
-        if gain > max(_MIN_TILT, 2 * error):
-            found.append((gain, j, parts, by_trees))
+        if _save(saved, _MIN_TILT):
+            found.append((float(saved.mean()), j, parts, by_trees))
     kept = {}
     for _, j, parts, by_trees in sorted(found, key=lambda one: -one[0])[:_MAX_NUMBERS]:
         if time.perf_counter() > end:
@@ -143,9 +142,14 @@ def _grown_numbers(
         )
         on_device = some.to(book.cells.device)
         by_chain = _log_likelihood(chain_conditional(decoder, on_device, j, order).cpu(), book, some, j)
-        if (by_trees[: len(some)] - by_chain).mean() > _MIN_GAIN:
+        if _save(by_trees[: len(some)] - by_chain, _MIN_GAIN):
             kept[j] = parts
     return [kept[j] for j in order if j in kept]
+
+
+def _save(nats: Tensor, least: float) -> bool:
+    """Tell whether the mean of rows is above `least` and twice its own standard error."""
+    return float(nats.mean()) > max(least, 2 * float(nats.std()) / math.sqrt(len(nats)))
 
 
 def _n_trees_at_once(book: CodeBook, j: int) -> int:
