@@ -35,7 +35,7 @@ _SMOOTHING = 20.0  # rows of the whole table that a category's rate is mixed wit
 _MAX_NUMBERS = 6  # columns of numbers that are compared with the chain
 _MIN_TILT = 0.06  # nats that trees of a number must save against the decoder: drawing it again costs time
 _MIN_GAIN = 0.02  # nats that they must save against the chain, which fewer rows tell
-_MIN_STEP = 0.001  # nats that a round of trees must save
+_MIN_STEP = 0.002  # nats that a round of trees must save
 _ROUND = 20  # trees between two linearisations of the loss
 _MAX_PASSES = 75_000  # of the decoder, to compare one column with the chain: about a second of one core
 _BATCH_ROWS = 4096
@@ -230,6 +230,8 @@ def _tilted(
         if (now - best).mean() < _MIN_STEP:
             break
         models, best = [*models, model], now
+        if (best - first).mean() < 0.4 * _MIN_TILT:
+            break  # the first round saves most: the column will not be kept
     parts = _tilting_parts(book, models, j, direction)
     return parts | {"columns": torch.tensor([j]), "values": values[None]}, best, best - first
 

@@ -84,7 +84,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     patience : int >= 1, default 6
         Stop the autoencoder when the held-out loss has not fallen in so many of the 24 intervals.
     n_gan_steps : int >= 1, optional
-        Steps of the generator. By default 1.25 times the default of `n_steps`, but at least
+        Steps of the generator. By default as many as the default of `n_steps`, but at least
         1,000.
     gan_batch_size : int >= 2, default 256
         Rows in a step of the GAN; a multiple of `pac_size`.
@@ -108,9 +108,9 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         Most trees of a boosted model that draws a column once more, given all other cells, at the end of
         the default chain of passes. Of a column of 2 to 10 categories it is a classifier, kept where it
         foretells held-out cells better than the decoder. Of a number or a time it tilts what the decoder
-        says towards low or high values, and is kept where it saves .06 nats against the decoder, and some
-        against what the chain has drawn the column by. None are grown at 0, nor with fewer than 20 held-out
-        rows.
+        says towards low or high values, and is kept where it clearly saves .06 nats against the decoder and
+        .02 against what the chain has drawn the column by. None are grown at 0, nor with fewer than 20
+        held-out rows.
     n_passes : int >= 1, optional
         Decoder passes of `sample`, see there; None means one for each column.
     max_seconds : float > 0, optional
@@ -456,7 +456,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
             max_seconds=None if budget is None else _AUTOENCODER_SHARE * budget,
         )
         gan = GANPlan(
-            n_steps=self.n_gan_steps or max(5 * n_steps // 4, 1000),
+            n_steps=self.n_gan_steps or max(n_steps, 1000),
             batch_size=self.gan_batch_size,
             loss=cast(Loss, self.gan_loss),
             n_critic=self.n_critic,
