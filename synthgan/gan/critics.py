@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-from synthgan.errors import ParameterError
+from synthgan.errors import ParameterError, quantity
 from synthgan.gan.games import Score
 from synthgan.gan.layers import (
     SLOPE,
@@ -194,7 +194,8 @@ def _packs(rows: Tensor, pac_size: int) -> Tensor:
     if len(rows) % pac_size:
         raise ParameterError(
             f"The critic judges packs of pac_size={pac_size} rows, so the number of rows must be a multiple "
-            f"of it. Got {len(rows)} rows: pass {len(rows) - len(rows) % pac_size}, or change pac_size."
+            f"of it. Got {quantity(len(rows), 'row')}: pass {len(rows) - len(rows) % pac_size}, or change "
+            "pac_size."
         )
     return rows.reshape(len(rows) // pac_size, -1)  # (p, pac_size * d)
 
