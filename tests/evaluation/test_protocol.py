@@ -115,7 +115,7 @@ def test_without_holdout_the_report_says_what_is_missing(mixed):
     ("change", "target", "words"),
     [
         ({}, None, "there is no target"),
-        ({"label": "cheap"}, "label", "has 1 distinct values"),
+        ({"label": "cheap"}, "label", "has 1 distinct value"),
         ({"label": [f"k{i}" for i in range(100)]}, "label", "is an identifier"),
     ],
 )

@@ -106,7 +106,7 @@ def test_same_seed_same_score():
         ([True, False] * 30, Task("y", "binary")),
         (["a", "b", "c"] * 20, Task("y", "multiclass")),
         ([1.0, 2.0, 3.5] * 20, Task("y", "regression")),
-        (["a"] * 60, "the target 'y' has 1 distinct values in the real table and needs two"),
+        (["a"] * 60, "the target 'y' has 1 distinct value in the real table and needs two"),
         ([f"k{i}" for i in range(60)], "the target 'y' is an identifier"),
         (
             [f"k{i % 50}" for i in range(60)],
