@@ -391,17 +391,18 @@ class Decoder(nn.Module):
 
     def cell_logits_of(self, inner: Tensor, i: int, codes: Tensor) -> Tensor:
         """Finish `column_cell_logits` from its inner product with the trunk, (b, 32) -> (b, c)."""
-        inner = F.silu(inner + self.cell_code[codes])
-        return torch.addmm(self.cell_bias[codes], inner, self.cell_out[i])
+        inner = F.silu(inner + F.embedding(codes, self.cell_code))
+        return torch.addmm(F.embedding(codes, self.cell_bias), inner, self.cell_out[i])
 
     def cell_logits(self, hidden: Tensor, fine_codes: Tensor) -> Tensor:
         """Logits over cells given the codes of the fine columns, (b, h), (b, f) -> (b, f, c)."""
         n_fine = len(self.book.fine)
         flat = self.cell_in.permute(1, 0, 2).reshape(hidden.shape[1], -1)  # (h, f * 32)
         inner = (hidden @ flat).view(-1, n_fine, _CELL_DIM)
-        inner = F.silu(inner + self.cell_code[fine_codes])
+        # Gradients of an index, cell_code[fine_codes], are summed up by several threads in any order.
+        inner = F.silu(inner + F.embedding(fine_codes, self.cell_code))
         logits = torch.einsum("bfe,fec->bfc", inner, self.cell_out)
-        return logits + self.cell_bias[fine_codes]
+        return logits + F.embedding(fine_codes, self.cell_bias)
 
 
 class Encoder(nn.Module):
