@@ -298,3 +298,23 @@ def test_without_columns_with_alpha_there_are_no_cells():
     decoder.start_at_marginals(rows)
     assert rows.cells.shape == (10, 0)
     assert book.encoded(rows, torch.zeros(10, 0)).alphas.tolist() == [[0, 0]] * 10
+
+
+def test_gradients_of_cells_are_the_same_each_time_on_several_threads():
+    made = networks(MIXED, 0)
+    rows, hidden = (
+        made.book.rows(random_table(MIXED, 8192, 0)),
+        torch.randn(8192, HIDDEN, generator=seeded(1)),
+    )
+    weights = [made.decoder.cell_bias, made.decoder.cell_code]
+    before, found = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        for _ in range(5):
+            made.decoder.zero_grad()
+            logits = made.decoder.cell_logits(hidden, rows.codes[:, made.book.fine_index])
+            (logits * logits.detach().sin()).sum().backward()
+            found.append([weight.grad.clone() for weight in weights])
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(*pair) for again in found[1:] for pair in zip(found[0], again, strict=True))
