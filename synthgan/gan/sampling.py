@@ -263,7 +263,11 @@ class Sampler:
 
     def _log_probability(self, j: int, hidden: Tensor, allowed: Allowed) -> Tensor:
         """Log probability of each code of column j together with a cell that is allowed, (m, k)."""
-        return self._logits(j, hidden).log_softmax(dim=1) + self._log_mass(j, hidden, allowed)
+        return self._permitted(j, hidden, self._logits(j, hidden), allowed)
+
+    def _permitted(self, j: int, hidden: Tensor, logits: Tensor, allowed: Allowed) -> Tensor:
+        """Turn logits of column j into log probabilities of each code with a cell that is allowed, (m, k)."""
+        return logits.log_softmax(dim=1) + self._log_mass(j, hidden, allowed)
 
     def _add_latent(self, rng: np.random.Generator, drawn: Drawn, is_known: Tensor | None) -> None:
         """Let the generator make a latent vector for each row.
@@ -321,7 +325,7 @@ class Sampler:
         log_mass = hidden.new_zeros(())
         logits = self._logits(j, hidden) if tilt is None else self._logits(j, hidden) + tilt
         if allowed is not None:
-            logits = logits.log_softmax(dim=1) + self._log_mass(j, hidden, allowed)
+            logits = self._permitted(j, hidden, logits, allowed)
             log_mass = drawn.of_rows(logits.logsumexp(dim=1))
         codes = inverse_cdf(logits, numbers[:, 0], drawn.context) + start
         rows, mine = drawn.to_write(j, rows)
