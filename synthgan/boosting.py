@@ -1,12 +1,10 @@
-"""Gradient-boosted trees for columns of few categories and for numbers, kept where they beat the decoder.
+"""Gradient-boosted trees that tell a column of few categories from others, or tilt what a decoder says.
 
 scikit-learn grows them; what is kept of them are arrays, see `synthgan.gan.forest.Forest`.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from itertools import accumulate
 from typing import Any
 
@@ -16,170 +14,55 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from torch import Tensor
 
-from synthgan.gan.forest import MAX_LEAVES, Forest
-from synthgan.gan.likelihood import chain_conditional
+from synthgan.gan.forest import MAX_LEAVES, Forest, tilts_of
 from synthgan.gan.networks import CodeBook, Decoder, Rows
 
-__all__ = ["MAX_CLASSES", "grow"]
+__all__ = [
+    "Parts",
+    "boosted",
+    "code_log_likelihood",
+    "decoder_logits",
+    "joined",
+    "n_trees_at_once",
+    "tilted",
+]
 
 # The column that a node looks at, the threshold, and as bits the leaves that are not on its left.
 Node = tuple[int, float, int]
+Parts = dict[str, Tensor]  # of a `Forest` with trees for one column
 
-MAX_CLASSES = 10
-_MIN_CLASS = 20  # rows of the rarest class: fewer say nothing of it
-_MIN_JUDGES = 20  # held-out rows, likewise
-_MAX_ROWS = 50_000
-_MAX_WORK = 2e7  # rows times columns times trees of an iteration: some 20 s of one core
 _SMOOTHING = 20.0  # rows of the whole table that a category's rate is mixed with
-
-_MAX_NUMBERS = 6  # columns of numbers that are compared with the chain
-_MIN_TILT = 0.06  # nats that trees of a number must save against the decoder: drawing it again costs time
-_MIN_GAIN = 0.02  # nats that they must save against the chain, which fewer rows tell
-_MIN_STEP = 0.002  # nats that a round of trees must save
-_ROUND = 20  # trees between two linearisations of the loss
-_MAX_PASSES = 75_000  # of the decoder, to compare one column with the chain: about a second of one core
+_MIN_STEP = 0.001  # nats that a round of trees that tilt must save
+_ROUND = 10  # trees of each axis between two linearisations of the loss
+_MAX_LOGITS = 2_000_000  # rows that they learn from, times the column's codes
 _BATCH_ROWS = 4096
-_MAX_LOGITS = 1_000_000  # rows that trees of a number learn from, times its codes
 
 
-def grow(
-    decoder: Decoder,
-    train: Rows,
-    heldout: Rows,
-    order: list[int],
-    n_trees: int,
-    seed: int,
-    max_seconds: float = math.inf,
-) -> Forest:
-    """Grow trees for the columns in which they foretell held-out cells better than what the chain draws.
-
-    A column qualifies with 2 to `MAX_CLASSES` codes, all of them atoms of 20 rows or more; or as a number,
-    with more codes than that in an order. Where there are too many of few codes for the time, those come
-    first of which the other cells tell most.
-
-    Parameters
-    ----------
-    decoder : Decoder
-        Trained.
-    train, heldout : Rows
-        What trees learn from, at most 50,000 rows of it and fewer above 100 columns; and what they are
-        judged by: 20 rows at least, or there are no trees.
-    order : list of int
-        In which the chain draws the columns.
-    n_trees : int >= 1
-        Most trees of a column. One of k > 2 few codes has k trees an iteration.
-    seed : int
-    max_seconds : float
-        After so many, no column is begun.
-
-    Returns
-    -------
-    Forest
-        Numbers come first, in the chain's order. Columns of few codes come last, and among equals those of
-        which the other cells tell most: only the last one keeps all its relations as its trees have learned
-        them.
-    """
-    book, cpu, end = decoder.book, torch.device("cpu"), time.perf_counter() + max_seconds
-    if len(heldout) < _MIN_JUDGES:
-        return Forest(book)
-    n_rows = min(len(train), _MAX_ROWS, int(_MAX_WORK / 4 / len(book.widths)))
-    index = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:n_rows]
-    train, judge = train.to(cpu).take(index), heldout.to(cpu)
-    classes = _grown_classes(decoder, train, judge, n_trees, seed, end)
-    numbers = _grown_numbers(decoder, train, judge, order, n_trees, seed, end)
-    return _joined(book, numbers + classes).to(book.cells.device)
-
-
-def _grown_classes(
-    decoder: Decoder, train: Rows, judge: Rows, n_trees: int, seed: int, end: float
-) -> list[dict[str, Tensor]]:
-    """Grow trees of columns of few codes, in the order in which they are to be drawn."""
-    book, n_rows = decoder.book, len(train)
-    count = torch.bincount(train.codes.flatten(), minlength=len(book.cells))
-    by_decoder = {j: decoder_log_likelihood(decoder, judge, j) for j in _few_codes(book, count)}
-    information = {  # nats that all other cells tell of the column
-        j: float((found - (count[judge.codes[:, j]] / n_rows).log()).mean())
-        for j, found in by_decoder.items()
-    }
-    grown, work = {}, 0
-    for j in sorted(by_decoder, key=lambda j: -information[j]):
-        work += n_rows * len(book.widths) * _n_trees_at_once(book, j)
-        if work > _MAX_WORK or time.perf_counter() > end:
-            break
-        parts = _boosted(book, train, j, n_trees, seed)
-        by_trees = _log_likelihood(Forest(book, **parts).logits(0, judge.codes), book, judge, j)
-        if (by_trees - by_decoder[j]).mean() > 0:
-            grown[j] = parts
-    return [grown[j] for j in sorted(grown, key=lambda j: (-book.widths[j], information[j]))]
-
-
-def _grown_numbers(
-    decoder: Decoder, train: Rows, judge: Rows, order: list[int], n_trees: int, seed: int, end: float
-) -> list[dict[str, Tensor]]:
-    """Grow trees of numbers, in the order in which they are to be drawn.
-
-    What is drawn again loses what the chain knew of it by all columns after it (Bayes' rule), which may be
-    more than the decoder tells when it is shown them. So trees are kept if they save nats against that,
-    beyond chance: the likelihood of whole rows then rises by as much. (Measured on california_housing: saved
-    .06 to .12 in five columns, lost .05 to .11 in longitude. With all nine numbers drawn again C2ST .68, with
-    the five .63, with none .65.)
-    """
-    book, work, found = decoder.book, 0, []
-    for j in _numbers(book):
-        work += len(train) * len(book.widths)
-        if work > _MAX_WORK or time.perf_counter() > end:
-            break
-        parts, by_trees, saved = _tilted(decoder, train, judge, j, n_trees, seed)
-        if _save(saved, _MIN_TILT):
-            found.append((float(saved.mean()), j, parts, by_trees))
-    kept = {}
-    for _, j, parts, by_trees in sorted(found, key=lambda one: -one[0])[:_MAX_NUMBERS]:
-        if time.perf_counter() > end:
-            break
-        n_after = len(order) - order.index(j)
-        some = judge.take(
-            torch.arange(len(judge))[: max(_MIN_JUDGES, _MAX_PASSES // book.widths[j] // n_after)]
-        )
-        on_device = some.to(book.cells.device)
-        by_chain = _log_likelihood(chain_conditional(decoder, on_device, j, order).cpu(), book, some, j)
-        if _save(by_trees[: len(some)] - by_chain, _MIN_GAIN):
-            kept[j] = parts
-    return [kept[j] for j in order if j in kept]
-
-
-def _save(nats: Tensor, least: float) -> bool:
-    """Tell whether the mean of rows is above `least` and twice its own standard error."""
-    return float(nats.mean()) > max(least, 2 * float(nats.std()) / math.sqrt(len(nats)))
-
-
-def _n_trees_at_once(book: CodeBook, j: int) -> int:
-    """Trees that an iteration grows for column j: one for two classes, else one for each."""
+def n_trees_at_once(book: CodeBook, j: int) -> int:
+    """Trees that an iteration of `boosted` grows for column j: one for two classes, else one for each."""
     return 1 if book.widths[j] == 2 else book.widths[j]
 
 
-def _few_codes(book: CodeBook, counts: Tensor) -> list[int]:
-    """List the columns of few codes, all of them atoms and not rare."""
-    return [
-        j
-        for j, width in enumerate(book.widths)
-        if 2 <= width <= MAX_CLASSES and j not in book.fine and counts[book.span(j)].min() >= _MIN_CLASS
-    ]
+def boosted(book: CodeBook, train: Rows, j: int, n_trees: int, seed: int) -> Parts:
+    """Grow trees that tell the code of column j from all other cells; a tenth of the rows tells when to stop.
 
-
-def _numbers(book: CodeBook) -> list[int]:
-    """List the columns of more codes in an order than classes may have."""
-    n_ordered = [int((~book.position[book.span(j)].isnan()).sum()) for j in range(len(book.widths))]
-    return [j for j, n in enumerate(n_ordered) if n > MAX_CLASSES]
-
-
-def _boosted(book: CodeBook, train: Rows, j: int, n_trees: int, seed: int) -> dict[str, Tensor]:
-    """Grow the trees of column j; a tenth of the rows tells when to stop."""
+    Parameters
+    ----------
+    book : CodeBook
+    train : Rows
+    j : int
+        All its codes are atoms, and each of them in some rows.
+    n_trees : int >= 1
+        At most; see `n_trees_at_once`.
+    seed : int
+    """
     span = book.span(j)
     local = train.codes[:, j] - span.start
     values = code_values(book, train, torch.nn.functional.one_hot(local, book.widths[j]).double())
-    features = _features(values, train, j)
+    others = [i for i in range(len(book.widths)) if i != j]
+    features = values[train.codes[:, others]].numpy()
     model = HistGradientBoostingClassifier(
-        max_iter=max(1, n_trees // _n_trees_at_once(book, j)),
+        max_iter=max(1, n_trees // n_trees_at_once(book, j)),
         learning_rate=0.2,
         max_leaf_nodes=MAX_LEAVES,
         max_depth=6,
@@ -188,51 +71,85 @@ def _boosted(book: CodeBook, train: Rows, j: int, n_trees: int, seed: int) -> di
         random_state=seed % 2**32,
     )
     model.fit(features, local.numpy())
-    return _parts(book, model, j) | {"columns": torch.tensor([j]), "values": values[None]}
+    return _parts(book, model, j, others) | {"columns": torch.tensor([j]), "values": values[None]}
 
 
-def _tilted(
-    decoder: Decoder, train: Rows, judge: Rows, j: int, n_trees: int, seed: int
-) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """Grow trees F(x) that tilt the decoder's logits of column j to l + F d, d the direction of its codes.
+def tilted(
+    decoder: Decoder,
+    train: Rows,
+    judge: Rows,
+    j: int,
+    known: list[int],
+    n_trees: int,
+    seed: int,
+    least: float = 0.0,
+) -> tuple[Parts, Tensor, Tensor]:
+    """Grow trees F and G that tilt the decoder's logits of column j given some others to l + F d + G s.
 
-    With d(k) the value of the code of a row and E, V the mean and variance of d under the tilted logits, the
-    derivatives of the row's log probability by F are d(k) - E and -V: each round fits trees to the step of
-    Newton, (d(k) - E) / V, weighted by V (Friedman et al. 2000, "Additive logistic regression", section 4.3).
-    Returns the trees, the log probability of the judging rows, and what they save against the decoder, (b,).
+    With d(k) the place of the code of a row along an axis (see `tilts_of`) and E, V the mean and variance of
+    d under the tilted logits, the derivatives of the row's log probability by F are d(k) - E and -V: each
+    round fits trees to the step of Newton, (d(k) - E) / V, weighted by V (Friedman et al. 2000, "Additive
+    logistic regression", section 4.3); likewise for G along s.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    train, judge : Rows
+        On the CPU. The judges tell when to stop.
+    j : int
+    known : list of int
+        Columns that the decoder is shown and trees look at.
+    n_trees : int >= 1
+        At most.
+    seed : int
+    least : float, default 0
+        No more trees are grown once they cannot save as many nats: no round saves more than the one before.
+
+    Returns
+    -------
+    parts : Parts
+    log_likelihood : Tensor
+        Log probability of the code of each judging row.
+    saved : Tensor
+        How much more that is than the decoder's.
     """
     book, span = decoder.book, decoder.book.span(j)
     train = train.take(torch.arange(min(len(train), _MAX_LOGITS // book.widths[j])))
     direction = normal_scores(book, train, j)
-    heights = direction[train.codes[:, j] - span.start].double()
-    values = code_values(book, train, heights[:, None] / 4)  # in [-1, 1], as shares are
-    features, judged = _features(values, train, j), _features(values, judge, j)
-    logits, judge_logits = (decoder_logits(decoder, rows, j) for rows in (train, judge))
-    models: list[HistGradientBoostingRegressor] = []
-    first = best = _log_likelihood(judge_logits, book, judge, j)
-    for _ in range(max(1, n_trees // _ROUND)):
-        probability = logits.softmax(dim=1).double()  # (n, k)
-        mean = probability @ direction.double()
-        variance = (probability @ direction.double().square() - mean.square()).clamp(min=1e-3)
-        model = HistGradientBoostingRegressor(
-            max_iter=min(_ROUND, n_trees),
-            learning_rate=0.2,
-            max_leaf_nodes=MAX_LEAVES,
-            max_depth=6,
-            early_stopping=False,
-            random_state=seed % 2**32,
-        )
-        step = ((heights - mean) / variance).clamp(-4, 4)
-        model.fit(features, step.numpy(), sample_weight=variance.numpy())
-        logits += torch.from_numpy(model.predict(features)).float()[:, None] * direction
-        judge_logits += torch.from_numpy(model.predict(judged)).float()[:, None] * direction
-        now = _log_likelihood(judge_logits, book, judge, j)
-        if (now - best).mean() < _MIN_STEP:
+    axes = tilts_of(direction, book.position[span].cpu())  # (2, k)
+    local = train.codes[:, j] - span.start
+    values = code_values(book, train, direction[local].double()[:, None] / 4)  # in [-1, 1], as shares are
+    features, judged = (values[rows.codes[:, known]].numpy() for rows in (train, judge))
+    logits, judge_logits = (decoder_logits(decoder, rows, j, known) for rows in (train, judge))
+    rounds: list[list[HistGradientBoostingRegressor]] = []
+    first = best = code_log_likelihood(judge_logits, book, judge, j)
+    for left in reversed(range(max(1, n_trees // (2 * _ROUND)))):
+        probability = logits.softmax(dim=1)  # (n, k)
+        models = []
+        for axis in axes:
+            mean = probability @ axis
+            variance = (probability @ axis.square() - mean.square()).clamp(min=1e-3)
+            step = ((axis[local] - mean) / variance).clamp(-4, 4)
+            model = HistGradientBoostingRegressor(
+                max_iter=max(1, min(_ROUND, n_trees // 2)),
+                max_leaf_nodes=MAX_LEAVES,
+                max_depth=6,
+                min_samples_leaf=50,  # 20 saves 3 to 7 % less on credit_default and california_housing
+                early_stopping=False,
+                random_state=seed % 2**32,
+            )
+            models.append(model.fit(features, step.numpy(), sample_weight=variance.numpy()))
+        for axis, model in zip(axes, models, strict=True):
+            logits += torch.from_numpy(model.predict(features)).float()[:, None] * axis
+            judge_logits += torch.from_numpy(model.predict(judged)).float()[:, None] * axis
+        now = code_log_likelihood(judge_logits, book, judge, j)
+        step_saved = (now - best).mean()
+        if step_saved < _MIN_STEP:
             break
-        models, best = [*models, model], now
-        if (best - first).mean() < 0.4 * _MIN_TILT:
-            break  # the first round saves most: the column will not be kept
-    parts = _tilting_parts(book, models, j, direction)
+        rounds, best = [*rounds, models], now
+        if (best - first).mean() + left * step_saved < least:
+            break
+    parts = _tilting_parts(book, rounds, j, direction, known)
     return parts | {"columns": torch.tensor([j]), "values": values[None]}, best, best - first
 
 
@@ -260,13 +177,6 @@ def normal_scores(book: CodeBook, train: Rows, j: int) -> Tensor:
     score = score - (share * score).sum() / total
     deviation = ((share * score.square()).sum() / total).sqrt().clamp(min=1e-3)
     return torch.where(has_rank, score / deviation, 0.0).float()
-
-
-def _features(values: Tensor, rows: Rows, j: int) -> NDArray[np.float32]:
-    """Look up the numbers that the trees of column j compare, (n, g)."""
-    features = values[rows.codes].numpy()
-    features[:, j] = 0.0  # what is to be told tells nothing
-    return features
 
 
 def code_values(book: CodeBook, train: Rows, responses: Tensor) -> Tensor:
@@ -301,37 +211,58 @@ def code_values(book: CodeBook, train: Rows, responses: Tensor) -> Tensor:
     return values
 
 
-def _parts(book: CodeBook, model: HistGradientBoostingClassifier, j: int) -> dict[str, Tensor]:
+def _features(values: Tensor, rows: Rows, known: Tensor) -> NDArray[np.float32]:
+    """Look up the numbers that trees compare, (n, g); what is not known tells nothing."""
+    return torch.where(known, values[rows.codes], 0.0).numpy()
+
+
+def all_but(book: CodeBook, j: int) -> Tensor:
+    """Mark all columns but one, shape (1, g)."""
+    return torch.arange(len(book.widths))[None] != j
+
+
+def _parts(book: CodeBook, model: HistGradientBoostingClassifier, j: int, known: list[int]) -> Parts:
     """Take the trees of classes out of scikit-learn's model."""
     span, two = book.span(j), len(model.classes_) == 2
     codes = span.start + torch.from_numpy(model.classes_[1:] if two else model.classes_)
     bias = torch.zeros(len(book.cells))
     bias[codes] = torch.from_numpy(model._baseline_prediction).float().flatten()
     trees = [tree for iteration in model._predictors for tree in iteration]
-    return _arrays(trees) | {
+    return _arrays(trees, known) | {
         "bias": bias,
         "direction": torch.zeros(len(book.cells)),
         "code": codes.repeat(len(model._predictors)),
+        "axis": torch.zeros(len(trees)),
     }
 
 
 def _tilting_parts(
-    book: CodeBook, models: list[HistGradientBoostingRegressor], j: int, direction: Tensor
-) -> dict[str, Tensor]:
-    """Take the trees that tilt out of scikit-learn's models, whose sum they are."""
+    book: CodeBook,
+    rounds: list[list[HistGradientBoostingRegressor]],
+    j: int,
+    direction: Tensor,
+    known: list[int],
+) -> Parts:
+    """Take the trees that tilt out of scikit-learn's models, two a round, whose sums they are."""
     span = book.span(j)
-    trees = [tree for model in models for (tree,) in model._predictors]
-    everywhere = torch.zeros(len(book.cells))
+    trees = [tree for models in rounds for model in models for (tree,) in model._predictors]
+    axis = [number for models in rounds for number, model in enumerate(models, 1) for _ in model._predictors]
+    base = torch.zeros(2)
+    for models in rounds:
+        base += torch.tensor([float(model._baseline_prediction.item()) for model in models])
+    everywhere, bias = torch.zeros(2, len(book.cells))
     everywhere[span] = direction
-    return _arrays(trees) | {
-        "bias": everywhere * sum(float(model._baseline_prediction.item()) for model in models),
+    bias[span] = base @ tilts_of(direction, book.position[span].cpu())
+    return _arrays(trees, known) | {
+        "bias": bias,
         "direction": everywhere,
         "code": torch.full((len(trees),), span.start),
+        "axis": torch.tensor(axis),
     }
 
 
-def _arrays(trees: list[Any]) -> dict[str, Tensor]:
-    """Turn scikit-learn's trees into arrays.
+def _arrays(trees: list[Any], known: list[int]) -> dict[str, Tensor]:
+    """Turn scikit-learn's trees, whose features are the columns `known`, into arrays.
 
     Its node arrays are no public interface, but there is no other way to save them without pickle; a test
     compares what is made of them with what the model itself predicts.
@@ -343,7 +274,7 @@ def _arrays(trees: list[Any]) -> dict[str, Tensor]:
     return {
         "leaves": torch.tensor(leaves).reshape(-1, MAX_LEAVES),
         "tree": tree,
-        "feature": feature,
+        "feature": torch.tensor(known)[feature.long()],
         "threshold": threshold,
         "mask": mask,
     }
@@ -361,7 +292,7 @@ def _as_bits(tree: NDArray[Any], place: int = 0, n_before: int = 0) -> tuple[lis
     return left + right, [*nodes, (int(node["feature_idx"]), float(node["num_threshold"]), mask), *others]
 
 
-def _joined(book: CodeBook, found: list[dict[str, Tensor]]) -> Forest:
+def joined(book: CodeBook, found: list[Parts]) -> Forest:
     """Put the trees of several columns into one forest."""
     if not found:
         return Forest(book)
@@ -372,24 +303,20 @@ def _joined(book: CodeBook, found: list[dict[str, Tensor]]) -> Forest:
 
 
 @torch.no_grad()
-def decoder_logits(decoder: Decoder, rows: Rows, j: int) -> Tensor:
-    """Logits of the decoder over the codes of column j given all other cells, (b, k), of rows on the CPU."""
+def decoder_logits(decoder: Decoder, rows: Rows, j: int, known: list[int]) -> Tensor:
+    """Logits of the decoder over the codes of column j given others, (b, k), of rows on the CPU."""
     book, device = decoder.book, decoder.book.cells.device
     tables, weight, parts = decoder.embed.tables(), decoder.code_weight(), []
+    shown = torch.zeros(1, len(book.widths), dtype=torch.bool, device=device)
+    shown[:, known] = True
     for index in torch.arange(len(rows)).split(_BATCH_ROWS):
         some = rows.take(index).to(device)
-        known = torch.ones_like(some.codes, dtype=torch.bool)
-        known[:, j] = False
-        hidden = decoder.hidden(decoder.embed(some, known, tables))
+        hidden = decoder.hidden(decoder.embed(some, shown.expand(len(some), -1), tables))
         parts.append(decoder.column_logits(hidden, j, weight).cpu())
     return torch.cat(parts) if parts else torch.zeros(0, book.widths[j])
 
 
-def decoder_log_likelihood(decoder: Decoder, rows: Rows, j: int) -> Tensor:
-    """Log probability of the code of column j given all other cells, shape (b,)."""
-    return _log_likelihood(decoder_logits(decoder, rows, j), decoder.book, rows, j)
-
-
-def _log_likelihood(logits: Tensor, book: CodeBook, rows: Rows, j: int) -> Tensor:
+def code_log_likelihood(logits: Tensor, book: CodeBook, rows: Rows, j: int) -> Tensor:
+    """Log probability of the code of column j, shape (b,), of logits of shape (b, k)."""
     codes = rows.codes[:, j] - book.span(j).start
     return logits.log_softmax(dim=1).gather(1, codes[:, None]).squeeze(1)

@@ -4,30 +4,21 @@ import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from synthgan import boosting
-from synthgan.boosting import code_values, decoder_log_likelihood, decoder_logits, grow, normal_scores
-from synthgan.gan.forest import MAX_LEAVES, Forest
+from synthgan.boosting import code_log_likelihood, code_values, decoder_logits, normal_scores, tilted
+from synthgan.gan.forest import MAX_LEAVES, Forest, tilts_of
 from synthgan.gan.networks import CodeBook
-from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout
-from tests.gan.tables import MIXED, atoms, networks, order_of, random_table, span
-
-PARITY = atoms(2, 2, 2, 12)  # the third column says whether the first two differ; too many codes in the last
-
-
-def parity_table(n_rows, seed=0):
-    table = random_table(PARITY, n_rows, seed)
-    table.codes[:, 2] = table.codes[:, 0] != table.codes[:, 1]
-    return table
-
-
-def grown(table, layout=PARITY, n_trees=60, seed=0):
-    """Trees beside a decoder that knows nothing but frequencies."""
-    decoder = networks(layout, shaken=False).decoder
-    rows = decoder.book.rows(table)
-    decoder.start_at_marginals(rows)
-    half = torch.arange(len(rows) // 2)
-    return grow(
-        decoder, rows.take(half), rows.take(half + len(half)), order_of(layout), n_trees, seed
-    ), decoder
+from synthgan.layout import ATOM, EncodedTable, Layout
+from tests.gan.tables import (
+    MIXED,
+    PARITY,
+    SIZES,
+    atoms,
+    networks,
+    parity_table,
+    random_table,
+    span,
+    sum_table,
+)
 
 
 def shares_of(rows, book, j):
@@ -43,100 +34,14 @@ def test_the_arrays_foretell_what_scikit_learn_foretells(n_classes):
     table.codes[:, j] = (table.codes[:, 0] + table.codes[:, 2] + rng.integers(2, size=800)) % n_classes
     rows = book.rows(table)
     values = code_values(book, rows, shares_of(rows, book, j))
-    features = values[rows.codes].numpy()
-    features[:, j] = 0
+    others = [4, 2, 0, 3, 1]  # in any order
+    features = values[rows.codes[:, others]].numpy()
     model = HistGradientBoostingClassifier(max_iter=15, max_leaf_nodes=MAX_LEAVES).fit(
         features, table.codes[:, j]
     )
-    parts = boosting._parts(book, model, j) | {"columns": torch.tensor([j]), "values": values[None]}
+    parts = boosting._parts(book, model, j, others) | {"columns": torch.tensor([j]), "values": values[None]}
     made = Forest(book, **parts).logits(0, rows.codes).softmax(dim=1)
     np.testing.assert_allclose(made.numpy(), model.predict_proba(features), atol=1e-5)
-
-
-def test_trees_learn_what_no_column_tells_on_its_own():
-    forest, _ = grown(parity_table(2000))
-    table = parity_table(500, seed=1)
-    rows = forest.book.rows(table)
-    for number, j in enumerate(forest.columns.tolist()):
-        right = forest.logits(number, rows.codes).softmax(dim=1)[torch.arange(500), table.codes[:, j]]
-        assert right.mean() > 0.95
-    assert sorted(forest.columns.tolist()) == [0, 1, 2]
-
-
-def test_columns_that_nothing_tells_of_have_no_trees():
-    forest, _ = grown(random_table(PARITY, 2000))
-    assert forest.columns.tolist() == []
-    assert forest.is_sound
-
-
-def test_columns_of_rare_codes_of_many_codes_or_of_intervals_have_no_trees():
-    layout = Layout.of(
-        [
-            span("rare", [ATOM] * 2),
-            span("many", [ATOM] * 11),
-            span("interval", [ATOM, CONTINUOUS]),
-            span("group", [ATOM, 3]),
-            span("one", [ATOM]),
-            span("good", [ATOM] * 3),
-        ]
-    )
-    table = random_table(layout, 1000)
-    table.codes[:, 0] = 0
-    table.codes[:19, 0] = 1
-    rows = CodeBook(layout).rows(table)
-    counts = torch.bincount(rows.codes.flatten(), minlength=layout.width)
-    assert boosting._few_codes(CodeBook(layout), counts) == [5]
-
-
-def test_columns_of_few_codes_come_last():
-    layout = atoms(3, 2)
-    table = random_table(layout, 2000)
-    table.codes[:, 1] = table.codes[:, 0] == 2
-    forest, _ = grown(table, layout)
-    assert forest.columns.tolist() == [0, 1]
-
-
-@pytest.mark.parametrize("n_rows", [1000, 250])
-def test_where_time_is_short_fewer_columns_have_trees_of_fewer_rows(n_rows, monkeypatch):
-    layout = atoms(2, 2, 2, 2, 2, 2)
-    table = random_table(layout, 2000)
-    table.codes[:] = table.codes[:, :1]  # each column tells all others
-    assert len(grown(table, layout)[0].columns) == 6
-    monkeypatch.setattr(boosting, "_MAX_WORK", 4 * n_rows * 6)  # four columns
-    assert len(grown(table, layout)[0].columns) == 4
-
-
-def test_few_judges_let_no_trees_grow():
-    decoder = networks(PARITY, shaken=False).decoder
-    rows = decoder.book.rows(parity_table(1000))
-    decoder.start_at_marginals(rows)
-    assert len(grow(decoder, rows, rows.take(torch.arange(20)), [0, 1, 2, 3], 20, 0).columns) == 3
-    assert len(grow(decoder, rows, rows.take(torch.arange(19)), [0, 1, 2, 3], 20, 0).columns) == 0
-
-
-def test_after_its_time_no_column_is_begun():
-    rows = CodeBook(PARITY).rows(parity_table(1000))
-    decoder = networks(PARITY, shaken=False).decoder
-    assert len(grow(decoder, rows, rows, [0, 1, 2, 3], 20, 0, max_seconds=0.0).columns) == 0
-
-
-def test_one_seed_gives_one_forest_and_no_global_generator_is_advanced():
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
-    states = [grown(parity_table(2000), seed=seed)[0].state_dict() for seed in (1, 1, 2)]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
-
-
-def test_no_column_has_more_trees_than_permitted():
-    layout = atoms(5, 2)
-    table = random_table(layout, 2000)
-    table.codes[:, 1] = table.codes[:, 0] > 2
-    forest, _ = grown(table, layout, n_trees=12)
-    five = forest.code < 5
-    assert int(five.sum()) == 10  # two iterations of five trees
-    assert int((~five).sum()) <= 12
 
 
 def test_categories_lie_in_the_order_of_the_share_that_they_have_of_a_class():
@@ -159,93 +64,23 @@ def test_codes_of_an_order_are_numbered_by_their_rank_below_no_category():
     assert values[start + 4] < 0
 
 
-def test_the_decoder_is_asked_with_all_other_cells_known():
+def test_the_decoder_is_shown_the_known_columns_only():
     decoder = networks(PARITY).decoder
-    rows = decoder.book.rows(parity_table(5))
-    other = rows.take(torch.arange(5))
-    other.codes[:, 2] = decoder.book.span(2).start
-    probability = decoder_log_likelihood(decoder, other, 2).exp()
-    other.codes[:, 2] += 1
-    torch.testing.assert_close(probability + decoder_log_likelihood(decoder, other, 2).exp(), torch.ones(5))
+    rows = decoder.book.rows(parity_table(50))
+    found = decoder_logits(decoder, rows, 2, [3, 0])
+    other = rows.take(torch.arange(50))
+    other.codes[:, 1:3] = decoder.book.starts[1:3]
+    assert torch.equal(decoder_logits(decoder, other, 2, [3, 0]), found)
+    other.codes[:, 0] = 0
+    assert not torch.equal(decoder_logits(decoder, other, 2, [3, 0]), found)
+    assert found.shape == (50, 2)
+    by_code = [code_log_likelihood(found, decoder.book, some, 2) for some in (rows, other)]
+    shares = found.softmax(dim=1)
+    torch.testing.assert_close(by_code[0].exp(), shares[range(50), rows.codes[:, 2] - decoder.book.starts[2]])
+    torch.testing.assert_close(by_code[1].exp(), shares[:, 0])
 
 
 # Numbers
-
-
-SIZES = Layout.of(
-    [
-        span("one", [ATOM] * 12, ordered=True),
-        span("two", [ATOM] * 12, ordered=True),
-        span("sum", [CONTINUOUS] * 22 + [ATOM], ordered=True, missing=True),
-        span("sort", [ATOM] * 12),
-    ]
-)
-
-
-def sum_table(n_rows, seed=0):
-    table = random_table(SIZES, n_rows, seed)
-    table.codes[:, 2] = np.minimum(table.codes[:, 0] + table.codes[:, 1], 21)
-    return table
-
-
-def test_numbers_are_columns_of_many_codes_in_an_order():
-    assert boosting._numbers(CodeBook(SIZES)) == [0, 1, 2]
-    assert boosting._numbers(CodeBook(MIXED)) == []
-
-
-def test_trees_tilt_the_decoder_towards_what_the_other_cells_tell_of_a_number():
-    forest, decoder = grown(sum_table(3000), SIZES, n_trees=100)
-    assert forest.is_sound
-    assert 2 in forest.columns.tolist()
-    number = forest.columns.tolist().index(2)
-    assert forest.tilts(number)
-    rows = forest.book.rows(sum_table(500, seed=1))
-    logits = decoder_logits(decoder, rows, 2)
-    tilted = logits + forest.logits(number, rows.codes)
-    codes = torch.arange(23).float()
-    error = [
-        ((some.softmax(dim=1) @ codes - rows.codes[:, 2] + 24).square().mean()) for some in (logits, tilted)
-    ]
-    assert error[1] < 0.2 * error[0]
-
-
-def test_numbers_that_nothing_tells_of_have_no_trees():
-    assert grown(random_table(SIZES, 2000), SIZES)[0].columns.tolist() == []
-
-
-def test_numbers_are_left_alone_that_the_chain_knows_already():
-    """The last column of the chain tells the other two: only by Bayes' rule does the chain know of them."""
-    table = sum_table(3000)
-    decoder = networks(SIZES, shaken=False).decoder
-    rows = decoder.book.rows(table)
-    decoder.start_at_marginals(rows)
-    half = torch.arange(1500)
-
-    def kept(order):
-        return grow(decoder, rows.take(half), rows.take(half + 1500), order, 60, 0).columns.tolist()
-
-    assert kept([3, 0, 1, 2]) == [0, 1, 2]  # in the order of the chain
-    assert kept([2, 3, 1, 0]) == [2, 1, 0]
-
-
-def test_the_sum_of_tilts_is_the_sum_of_what_scikit_learn_foretells():
-    book, rng = CodeBook(SIZES), np.random.default_rng(0)
-    rows = book.rows(sum_table(600))
-    direction = normal_scores(book, rows, 2)
-    values = book.position.nan_to_num(-1.0)
-    features = values[rows.codes].numpy()
-    models = [
-        HistGradientBoostingRegressor(max_iter=5, max_leaf_nodes=MAX_LEAVES).fit(
-            features, rng.normal(size=600)
-        )
-        for _ in range(2)
-    ]
-    parts = boosting._tilting_parts(book, models, 2, direction)
-    forest = Forest(book, columns=torch.tensor([2]), values=values[None], **parts)
-    heights = sum(torch.from_numpy(model.predict(features)) for model in models).float()
-    torch.testing.assert_close(
-        forest.logits(0, rows.codes), heights[:, None] * direction, rtol=1e-4, atol=1e-5
-    )
 
 
 def test_normal_scores_are_quantiles_at_the_ranks():
@@ -257,30 +92,81 @@ def test_normal_scores_are_quantiles_at_the_ranks():
     torch.testing.assert_close(score, torch.tensor([-(2**0.5), 0.0, 2**0.5, 0.0]), atol=1e-4, rtol=0)
 
 
-def test_no_number_has_more_trees_than_permitted():
-    for n_trees, most in ((5, 5), (50, 40)):  # two rounds of 20
-        forest, _ = grown(sum_table(3000), SIZES, n_trees=n_trees)
-        owner = torch.bucketize(forest.code, forest.book.starts, right=True)
-        assert 0 < int(owner.bincount().max()) <= most
+def test_the_sum_of_tilts_is_the_sum_of_what_scikit_learn_foretells():
+    book, rng = CodeBook(SIZES), np.random.default_rng(0)
+    rows = book.rows(sum_table(600))
+    direction = normal_scores(book, rows, 2)
+    values = book.position.nan_to_num(-1.0)
+    features = values[rows.codes[:, [3, 0]]].numpy()
+    rounds = [
+        [
+            HistGradientBoostingRegressor(max_iter=5, max_leaf_nodes=MAX_LEAVES).fit(
+                features, rng.normal(size=600)
+            )
+            for _ in range(2)
+        ]
+        for _ in range(3)
+    ]
+    parts = boosting._tilting_parts(book, rounds, 2, direction, [3, 0])
+    forest = Forest(book, columns=torch.tensor([2]), values=values[None], **parts)
+    votes = [sum(torch.from_numpy(two[axis].predict(features)) for two in rounds) for axis in (0, 1)]
+    expected = torch.stack(votes, dim=1).float() @ tilts_of(direction, book.position[book.span(2)])
+    torch.testing.assert_close(forest.logits(0, rows.codes), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_where_time_is_short_fewer_numbers_are_tried(monkeypatch):
-    layout = Layout.of([span(f"c{j}", [ATOM] * 12, ordered=True) for j in range(6)])
-    table = random_table(layout, 2000)
-    table.codes[:] = table.codes[:, :1]  # each column tells all others
-    assert len(grown(table, layout)[0].columns) == 6
-    monkeypatch.setattr(boosting, "_MAX_WORK", 4 * 500 * 6)
-    assert grown(table, layout)[0].columns.tolist() == [0, 1, 2, 3]
-    monkeypatch.setattr(boosting, "_MAX_NUMBERS", 2)
-    assert len(grown(table, layout)[0].columns) == 2
-
-
-def test_numbers_that_few_rows_judge_need_more_than_luck(monkeypatch):
-    monkeypatch.setattr(boosting, "_MIN_TILT", 0.01)  # two of the fifteen save .03 and .05 nats by luck
-    rows = CodeBook(SIZES).rows(random_table(SIZES, 3000))
-    decoder = networks(SIZES, shaken=False).decoder
+def beside_marginals(table, layout=SIZES):
+    """A decoder that knows nothing but frequencies, and rows to learn from and to judge by."""
+    decoder = networks(layout, shaken=False).decoder
+    rows = decoder.book.rows(table)
     decoder.start_at_marginals(rows)
-    for seed in range(5):
-        judge = rows.take(torch.arange(20 * seed, 20 * seed + 20))
-        learn = rows.take(torch.arange(100, 1600))
-        assert grow(decoder, learn, judge, order_of(SIZES), 40, seed).columns.tolist() == []
+    half = torch.arange(len(rows) // 2)
+    return decoder, rows.take(half), rows.take(half + len(half))
+
+
+def test_trees_move_the_logits_to_what_the_known_cells_tell_of_a_number():
+    decoder, train, judge = beside_marginals(sum_table(4000))
+    parts, found, saved = tilted(decoder, train, judge, 2, [0, 1], 100, 0)
+    forest = Forest(decoder.book, **parts)
+    assert forest.is_sound
+    logits = decoder_logits(decoder, judge, 2, [0, 1])
+    before, after = (
+        code_log_likelihood(some, decoder.book, judge, 2)
+        for some in (logits, logits + forest.logits(0, judge.codes))
+    )
+    torch.testing.assert_close(after, found, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(after - before, saved, rtol=1e-4, atol=1e-4)
+    assert float(saved.mean()) > 0.5
+    assert set(parts["feature"].tolist()) == {0, 1}
+
+
+def test_a_number_that_spreads_as_another_column_says_is_given_the_spread():
+    table = random_table(SIZES, 4000)
+    wide = table.codes[:, 3] >= 8  # the number is the same in the mean
+    rng = np.random.default_rng(0)
+    table.codes[:, 2] = np.where(wide, rng.integers(0, 22, 4000), rng.integers(9, 13, 4000))
+    decoder, train, judge = beside_marginals(table)
+    parts, _, saved = tilted(decoder, train, judge, 2, [3], 100, 0)
+    assert float(saved.mean()) > 0.25
+    tilts = Forest(decoder.book, **parts).logits(0, judge.codes)
+    is_wide = judge.codes[:, 3] - decoder.book.starts[3] >= 8
+    ends, middle = tilts[:, [0, 21]].mean(dim=1), tilts[:, [10, 11]].mean(dim=1)
+    assert (ends > middle)[is_wide].all()
+    assert (ends < middle)[~is_wide].all()
+
+
+def test_no_more_trees_are_grown_than_are_worth_their_time():
+    decoder, train, judge = beside_marginals(sum_table(3000))
+    counts = [
+        len(tilted(decoder, train, judge, 2, [0, 1], n_trees, 0, least)[0]["code"])
+        for n_trees, least in ((5, 0), (50, 0), (50, 50))
+    ]
+    # Two of each axis; two rounds of 20; and one round where two such rounds would not save enough.
+    assert counts == [4, 40, 20]
+
+
+def test_trees_that_tilt_learn_from_fewer_rows_of_more_codes(monkeypatch):
+    decoder, train, judge = beside_marginals(sum_table(3000))
+    monkeypatch.setattr(boosting, "_MAX_LOGITS", 23 * 400)
+    few = tilted(decoder, train, judge, 2, [0, 1], 20, 0)[1]
+    same = tilted(decoder, train.take(torch.arange(400)), judge, 2, [0, 1], 20, 0)[1]
+    assert torch.equal(few, same)

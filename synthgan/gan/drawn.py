@@ -33,6 +33,13 @@ class Drawn:
         """Spread values of the contexts over the rows, (m, ...) -> (b, ...)."""
         return values if self.context is None else values[self.context]
 
+    def codes_of_contexts(self, rows: Tensor | slice) -> Tensor:
+        """Codes of some rows, (b, g); where rows share contexts, of one row of each, (m, g)."""
+        if self.context is None:
+            return self.codes[rows]
+        index = torch.arange(len(self.codes), device=self.codes.device)
+        return self.codes[self.context.new_zeros(len(self.embedded)).scatter_(0, self.context, index)]
+
     def pending(self, group: list[int]) -> Tensor | slice:
         """Rows in which a column of the group is to be drawn."""
         if self.hidden is None:

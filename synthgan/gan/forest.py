@@ -1,9 +1,9 @@
-"""Boosted trees that draw some columns once more, each given all other cells.
+"""Boosted trees beside the decoder: they stand in for its logits, or tilt them.
 
-A chain draws a column of few categories early, from a network that has learned all columns at once. To tell a
-few classes apart given everything else, trees are better. Of a number the network knows the neighbours
-better and the trees the height: there they tilt the network's logits towards low or high codes.
-`synthgan.boosting` grows them; here they are tensors.
+To tell a few classes apart given everything else, trees are better than a network that has learned all
+columns at once. Of a number the network knows the neighbours better and the trees the height: there they tilt
+the network's logits towards low or high codes, towards the middle or the ends. `synthgan.trees` says where;
+here they are tensors.
 
 All nodes of a tree are followed at once (Lucchese et al. 2015, "QuickScorer", section 3). Its leaves are
 bits, numbered from the left. Where a row goes to the right, the leaves on the left are out of reach; of
@@ -13,6 +13,7 @@ nodes that look at one column leave in reach is looked up by the code.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from synthgan.gan.networks import CodeBook
 
-__all__ = ["MAX_LEAVES", "Forest"]
+__all__ = ["MAX_LEAVES", "Forest", "tilts_of"]
 
 MAX_LEAVES = 31  # as many bits of an int32 are free of its sign
 _ALL = 2**MAX_LEAVES - 1
@@ -35,6 +36,7 @@ _PARTS = {
     "bias": torch.float32,
     "direction": torch.float32,
     "code": torch.int64,
+    "axis": torch.int64,
     "leaves": torch.float32,
     "tree": torch.int32,
     "feature": torch.int32,
@@ -43,11 +45,33 @@ _PARTS = {
 }
 
 
+def tilts_of(direction: Tensor, position: Tensor) -> Tensor:
+    """Return what a height and a spread of one add to the logits of k codes, shape (2, k).
+
+    The Hermite polynomials of the first and second degree of a direction of mean 0 and variance 1: a normal
+    distribution over the codes stays one, its mean moved by the first and its variance changed by the second.
+
+    Parameters
+    ----------
+    direction : Tensor of shape (k,)
+    position : Tensor of shape (k,)
+        NaN where a code has no rank: it is left alone.
+
+    Examples
+    --------
+    >>> tilts_of(torch.tensor([-1.0, 3.0, 0.0]), torch.tensor([0.0, 1.0, torch.nan]))[1] * 2**0.5
+    tensor([0., 8., 0.])
+    """
+    spread = (direction.square() - 1) / math.sqrt(2)
+    return torch.stack([direction, torch.where(position.isnan(), 0.0, spread)])
+
+
 class Forest(nn.Module):
     """Trees for several columns: each adds to the logit of one code, or tilts those of all codes.
 
-    Where a column has a direction, its trees vote for a height, F, and its logits are those of the decoder
-    plus the bias plus F * direction. Without parts there are no trees.
+    Where a column has a direction d, its trees vote for a height F and a spread G, and its logits are those
+    of the decoder plus the bias plus F d + G (d^2 - 1) / sqrt(2); see `tilts_of`. Without parts there are no
+    trees.
 
     Attributes
     ----------
@@ -60,8 +84,9 @@ class Forest(nn.Module):
     direction : float32 Tensor of shape (w,)
         What a height of one adds to the logit of each code; 0 in columns whose trees add to single codes.
     code : int64 Tensor of shape (t,)
-        Offset of the code to whose logit each tree adds, in [0, w); any of the column's where it has a
-        direction.
+        Offset of the code to whose logit each tree adds, in [0, w); any of the column's where trees tilt.
+    axis : int64 Tensor of shape (t,)
+        0 where a tree adds to the logit of its code alone, 1 where it votes for a height, 2 for a spread.
     leaves : float32 Tensor of shape (t, MAX_LEAVES)
         What the leaves of each tree add, from the left.
     tree, feature : int32 Tensors of shape (n,)
@@ -77,6 +102,7 @@ class Forest(nn.Module):
     bias: Tensor
     direction: Tensor
     code: Tensor
+    axis: Tensor
     leaves: Tensor
     tree: Tensor
     feature: Tensor
@@ -117,9 +143,9 @@ class Forest(nn.Module):
         code, leaves = self.code[trees] - span.start, self.leaves[trees].flatten()
         tables = self._tables(number, trees)
         first = (MAX_LEAVES * torch.arange(len(trees), device=code.device) - 127).int()
-        adds_to = torch.nn.functional.one_hot(code, span.stop - span.start).float()  # (t, k)
-        if self.tilts(number):
-            adds_to = self.direction[span].expand_as(adds_to)
+        alone = torch.nn.functional.one_hot(code, span.stop - span.start).float()  # (t, k)
+        tilts, axis = tilts_of(self.direction[span], self.book.position[span]), self.axis[trees]
+        adds_to = torch.where(axis[:, None] == 0, alone, tilts[axis - 1])
         n_rows = max(1, _BLOCK_LEAVES // max(1, len(trees)))
 
         def votes(codes: Tensor) -> Tensor:
@@ -134,6 +160,15 @@ class Forest(nn.Module):
             return torch.cat(added)
 
         return votes
+
+    def by_column(self) -> dict[int, Callable[[Tensor], Tensor]]:
+        """Prepare `logits` of each column that has trees: functions of codes, (b, g) -> (b, k)."""
+
+        def prepared(number: int, j: int) -> Callable[[Tensor], Tensor]:
+            bias, votes = self.bias[self.book.span(j)], self.votes(number)
+            return lambda codes: bias + votes(codes)
+
+        return {j: prepared(number, j) for number, j in enumerate(self.columns.tolist())}
 
     def _combination(self, rows: Tensor, columns: list[int]) -> Tensor:
         """Give each combination of the codes of some spans a number, (b, g) -> (b,)."""
@@ -186,12 +221,13 @@ class Forest(nn.Module):
             "bias": (width,),
             "direction": (width,),
             "code": (n_trees,),
+            "axis": (n_trees,),
             "leaves": (n_trees, MAX_LEAVES),
             "feature": nodes,
             "threshold": nodes,
             "mask": nodes,
         }
-        limits = {"columns": n_columns, "code": width, "tree": n_trees, "feature": n_columns}
+        limits = {"columns": n_columns, "code": width, "axis": 3, "tree": n_trees, "feature": n_columns}
         return (
             all(getattr(self, name).shape == shape for name, shape in shapes.items())
             and all(
@@ -203,6 +239,7 @@ class Forest(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if prefix + "bias" in state_dict:  # forests once had no directions
             state_dict.setdefault(prefix + "direction", torch.zeros_like(state_dict[prefix + "bias"]))
+            state_dict.setdefault(prefix + "axis", torch.zeros_like(state_dict[prefix + "code"]))
         for name, dtype in _PARTS.items():  # as large as the one that was saved, if there is one
             saved = state_dict.setdefault(prefix + name, torch.zeros(0))
             setattr(self, name, torch.empty(saved.shape, dtype=dtype, device=self.book.cells.device))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from synthgan.gan.forest import Forest
 from synthgan.gan.losses import column_nll
 from synthgan.gan.model import LatentGAN
 from synthgan.gan.networks import CodeBook, Decoder, Rows
@@ -93,7 +94,7 @@ def chain_log_likelihood(decoder: Decoder, rows: Rows, known: Tensor, order: lis
 
 
 @torch.no_grad()
-def chain_conditional(decoder: Decoder, rows: Rows, j: int, order: list[int]) -> Tensor:
+def chain_conditional(decoder: Decoder, tilts: Forest, rows: Rows, j: int, order: list[int]) -> Tensor:
     """Log probability of each code of column j given all other cells, as a chain implies it, (b, k).
 
         p_o(x_j | others) = p_o(x) / sum_k p_o(x with x_j = k)
@@ -104,12 +105,16 @@ def chain_conditional(decoder: Decoder, rows: Rows, j: int, order: list[int]) ->
 
     Parameters
     ----------
+    decoder : Decoder
+    tilts : Forest
+        Trees that tilt it where a column is drawn after those before it.
     rows : Rows of b rows
     j : int
     order : list of int
         Of all columns.
     """
     book, tables, weight = decoder.book, decoder.embed.tables(), decoder.code_weight()
+    votes = tilts.by_column()
     span, place, parts = book.span(j), order.index(j), []
     codes = torch.arange(span.start, span.stop, device=weight.device)
     for index in torch.arange(len(rows), device=weight.device).split(max(1, BATCH_ROWS // len(codes))):
@@ -121,10 +126,13 @@ def chain_conditional(decoder: Decoder, rows: Rows, j: int, order: list[int]) ->
         shown[:, order[:place]] = True
         hidden = decoder.hidden(decoder.embed(some, shown.expand(len(some), -1), tables))
         joint = decoder.column_logits(hidden, j, weight)  # (b, k)
+        if j in votes:
+            joint = joint + votes[j](some.codes)
         for later, i in enumerate(order[place + 1 :], place + 1):
             shown[:, order[:later]] = True
             hidden = decoder.hidden(decoder.embed(each, shown.expand(len(each), -1), tables))
-            joint = joint - column_nll(decoder, hidden, each, i, weight).view_as(joint)
+            tilt = votes[i](each.codes) if i in votes else 0.0
+            joint = joint - column_nll(decoder, hidden, each, i, weight, tilt).view_as(joint)
         parts.append(joint.log_softmax(dim=1))
     return torch.cat(parts)
 

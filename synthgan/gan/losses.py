@@ -48,15 +48,17 @@ def hidden_nll(decoder: Decoder, hidden: Tensor, rows: Rows, observed: Tensor) -
     return nll * ~observed
 
 
-def column_nll(decoder: Decoder, hidden: Tensor, rows: Rows, j: int, weight: Tensor) -> Tensor:
+def column_nll(
+    decoder: Decoder, hidden: Tensor, rows: Rows, j: int, weight: Tensor, tilt: Tensor | float = 0.0
+) -> Tensor:
     """One column of `hidden_nll`, shape (b,), at the cost of that column's logits only.
 
-    `weight` is `Decoder.code_weight`, which serves all columns.
+    `weight` is `Decoder.code_weight`, which serves all columns; `tilt`, (b, k), is added to the logits of its
+    codes.
     """
     book = decoder.book
-    nll = F.cross_entropy(
-        decoder.column_logits(hidden, j, weight), rows.codes[:, j] - book.starts[j], reduction="none"
-    )
+    logits = decoder.column_logits(hidden, j, weight) + tilt
+    nll = F.cross_entropy(logits, rows.codes[:, j] - book.starts[j], reduction="none")
     if j in book.fine:
         i = book.fine.index(j)
         cell_logits = decoder.column_cell_logits(hidden, i, rows.codes[:, j])

@@ -60,6 +60,7 @@ class LatentGAN(nn.Module):
         self.encoder = Encoder(book, a.hidden_dim, a.latent_dim)
         self.generator = Generator(a.noise_dim, a.hidden_dim, a.generator_dim, 3, a.latent_dim)
         self.critic = Critic(a.latent_dim, a.hidden_dim, a.critic_dim, 3, a.pac_size)
+        self.tilts = Forest(book)
         self.forest = Forest(book)
         self.register_buffer("drawing_order", torch.arange(len(layout)))
         self.register_buffer("offsets", torch.zeros(2, layout.width))  # with latent vector, and chain
@@ -82,7 +83,7 @@ class LatentGAN(nn.Module):
         gan: GANPlan,
         heldout_fraction: float,
         run: Run,
-        grow: Callable[[Decoder, Rows, Rows, list[int]], Forest] | None = None,
+        grow: Callable[[Decoder, Rows, Rows, list[int]], tuple[Forest, Forest]] | None = None,
     ) -> None:
         """Go through both phases, let trees grow from training and held-out rows, and calibrate."""
         device = self.offsets.device
@@ -108,17 +109,23 @@ class LatentGAN(nn.Module):
         train_gan(self.generator, self.critic, self.decoder, latents, train, gan, diversity, run, self.mixed)
         self._match_moments(latents, run.seed)
         if grow is not None and not run.interrupted:
-            self.forest = grow(self.decoder, train, heldout, order)
+            self.tilts, self.forest = grow(self.decoder, train, heldout, order)
         self._calibrate(frequency, run.seed)
 
     def sampler(self, n_passes: int | None) -> Sampler:
-        """Prepare sampling in `n_passes`; None means one column a pass, and trees have the last word."""
+        """Prepare sampling in `n_passes`; None means one column a pass, with trees."""
         order = self.order
         n_passes = len(order) if n_passes is None else n_passes
         is_chain = n_passes >= len(order)
-        forest = self.forest if is_chain else None
         return Sampler(
-            self.decoder, self.generator, order, self.offsets[int(is_chain)], n_passes, forest, self.mixed
+            self.decoder,
+            self.generator,
+            order,
+            self.offsets[int(is_chain)],
+            n_passes,
+            tilts=self.tilts if is_chain else None,
+            forest=self.forest if is_chain else None,
+            mixed=self.mixed,
         )
 
     @torch.no_grad()

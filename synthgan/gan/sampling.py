@@ -92,8 +92,10 @@ class Sampler:
         there are columns: a chain without latent vector. Between: groups of columns, each
         conditioned on the latent vector and on the groups before. Columns with a condition do
         not count: they come before.
+    tilts : Forest, optional
+        Trees that tilt the logits of a column, given those before it in `order`.
     forest : Forest, optional
-        Trees of columns that are drawn again at the end.
+        Trees of columns that are drawn again at the end, given all others.
     mixed : context manager, optional
         Context of the networks' matrix products, see `mixed_precision`; probabilities are float32 in any.
     """
@@ -105,10 +107,12 @@ class Sampler:
         order: list[int],
         offsets: Tensor,
         n_passes: int,
+        tilts: Forest | None = None,
         forest: Forest | None = None,
         mixed: AbstractContextManager[Any] = nullcontext(),  # noqa: B008
     ) -> None:
         self.decoder, self.generator = decoder, generator
+        self.tilts = {} if tilts is None else tilts.by_column()
         self.forest = Forest(decoder.book) if forest is None else forest
         self.votes = [self.forest.votes(number) for number in range(len(self.forest.columns))]
         self.book = decoder.book
@@ -184,9 +188,12 @@ class Sampler:
             rows = drawn.pending(group)
             hidden = self._hidden(drawn.embedded[rows])  # (m, h), m contexts
             for j in group:
+                logits = self._logits(j, hidden)
+                if j in self.tilts:
+                    logits += self.tilts[j](drawn.codes_of_contexts(rows))
                 if frequency is not None:
-                    self._match(j, hidden, drawn, frequency)
-                self._draw_column(j, hidden, drawn, numbers[:, j], allowed.get(j), rows)
+                    logits += self._offsets(j, logits, drawn, frequency)
+                self._draw_column(j, hidden, logits, drawn, numbers[:, j], allowed.get(j), rows)
             if group[-1] != rest[-1]:
                 self._observe(group, drawn)
         for number, j in enumerate(self.forest.columns.tolist()):
@@ -245,7 +252,8 @@ class Sampler:
         log_weight = torch.zeros(n_rows * n_tries, device=drawn.codes.device)
         for number, j in enumerate(columns):
             hidden = self._hidden(trial.embedded)
-            log_weight += self._draw_column(j, hidden, trial, numbers[:, number], allowed[j])
+            logits = self._logits(j, hidden)
+            log_weight += self._draw_column(j, hidden, logits, trial, numbers[:, number], allowed[j])
             trial.coarse.append(j)
             if j != columns[-1]:
                 self._observe([j], trial)
@@ -310,20 +318,18 @@ class Sampler:
         self,
         j: int,
         hidden: Tensor,
+        logits: Tensor,
         drawn: Drawn,
         numbers: Tensor,
         allowed: Allowed | None = None,
         rows: Tensor | slice = slice(None),
-        tilt: Tensor | None = None,
     ) -> Tensor:
-        """Draw the code of column j, and the cell where its codes have alpha.
+        """Draw the code of column j by its logits, (m, k), and the cell where its codes have alpha.
 
-        `tilt`, (m, k), is added to the logits of the codes. Returns the log probability of what is
-        allowed, shape (b,) or (), 0 if everything is.
+        Returns the log probability of what is allowed, shape (b,) or (), 0 if everything is.
         """
         book, start, numbers = self.book, int(self.book.starts[j]), numbers[rows]
         log_mass = hidden.new_zeros(())
-        logits = self._logits(j, hidden) if tilt is None else self._logits(j, hidden) + tilt
         if allowed is not None:
             logits = self._permitted(j, hidden, logits, allowed)
             log_mass = drawn.of_rows(logits.logsumexp(dim=1))
@@ -380,12 +386,12 @@ class Sampler:
         known[:, j] = False
         shown = known.expand(len(part.codes), -1)
         hidden = self._hidden(self.decoder.embed(Rows(part.codes, part.cells), shown, self.tables))
-        tilt = self.forest.bias[span] + self.votes[number](part.codes)
+        logits = self._logits(j, hidden) + self.forest.bias[span] + self.votes[number](part.codes)
         if frequency is not None:
-            offsets = _offsets_to_match(self._logits(j, hidden) + tilt, frequency[span])
+            offsets = _offsets_to_match(logits, frequency[span])
             self.forest.bias[span] += offsets
-            tilt += offsets
-        self._draw_column(j, hidden, part, numbers[rows], allowed, tilt=tilt)
+            logits += offsets
+        self._draw_column(j, hidden, logits, part, numbers[rows], allowed)
         drawn.codes[rows], drawn.cells[rows], drawn.places[rows] = part.codes, part.cells, part.places
 
     def _hidden(self, embedded: Tensor) -> Tensor:
@@ -411,12 +417,14 @@ class Sampler:
         span = self.book.span(j)
         return torch.addmm(self.bias[span], hidden, self.weight[span].T)
 
-    def _match(self, j: int, hidden: Tensor, drawn: Drawn, frequency: Tensor) -> None:
-        """Move the offsets of column j until its mean probabilities meet `frequency`."""
+    def _offsets(self, j: int, logits: Tensor, drawn: Drawn, frequency: Tensor) -> Tensor:
+        """Move the offsets of column j until its mean probabilities meet `frequency`; returns by how much."""
         span, share = self.book.span(j), None
         if drawn.context is not None:
-            share = torch.bincount(drawn.context, minlength=len(hidden)) / len(drawn.codes)  # (m,)
-        self.bias[span] += _offsets_to_match(self._logits(j, hidden), frequency[span], share)
+            share = torch.bincount(drawn.context, minlength=len(logits)) / len(drawn.codes)  # (m,)
+        offsets = _offsets_to_match(logits, frequency[span], share)
+        self.bias[span] += offsets
+        return offsets
 
     def _observe(self, group: list[int], drawn: Drawn) -> None:
         """Show the decoder the columns just drawn: split contexts that differ, add embeddings."""

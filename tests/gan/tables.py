@@ -7,6 +7,7 @@ import torch
 from hypothesis import strategies as st
 
 from synthgan.gan.conditions import canonical_order
+from synthgan.gan.forest import MAX_LEAVES, Forest
 from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, initialise
 from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout, Span
 
@@ -36,6 +37,19 @@ MIXED = Layout.of(
     ]
 )
 """Every kind of code: atoms, intervals, groups, with order and without."""
+
+PARITY = atoms(2, 2, 2, 12)
+"""The third column says whether the first two differ; the last has too many codes for trees of classes."""
+
+SIZES = Layout.of(
+    [
+        span("one", [ATOM] * 12, ordered=True),
+        span("two", [ATOM] * 12, ordered=True),
+        span("sum", [CONTINUOUS] * 22 + [ATOM], ordered=True, missing=True),
+        span("sort", [ATOM] * 12),
+    ]
+)
+"""Three numbers, of which the third is the sum of the first two, and many categories."""
 
 
 def order_of(layout):
@@ -80,6 +94,43 @@ def random_table(layout, n_rows, seed=0):
         codes[:, j] = rng.choice(part.n_codes, n_rows, p=weight)
         alphas[:, j] = np.where(part.n_levels[codes[:, j]] == ATOM, 0, rng.uniform(-1, 1, n_rows))
     return EncodedTable(codes, alphas)
+
+
+def parity_table(n_rows, seed=0):
+    table = random_table(PARITY, n_rows, seed)
+    table.codes[:, 2] = table.codes[:, 0] != table.codes[:, 1]
+    return table
+
+
+def sum_table(n_rows, seed=0):
+    table = random_table(SIZES, n_rows, seed)
+    table.codes[:, 2] = np.minimum(table.codes[:, 0] + table.codes[:, 1], 21)
+    return table
+
+
+def tilting(book, j, other, steps):
+    """Trees that tilt column j: each axis down by a step at the first code of another column, else up."""
+    direction = torch.zeros(len(book.cells))
+    direction[book.span(j)] = torch.linspace(-1.5, 1.5, book.widths[j])
+    n_trees = len(steps)
+    leaves = torch.zeros(n_trees, MAX_LEAVES)
+    leaves[:, 0], leaves[:, 1] = -torch.tensor(steps), torch.tensor(steps)
+    values = torch.zeros(1, len(book.cells))
+    values[0, book.span(other)] = torch.arange(book.widths[other]).float()
+    return Forest(
+        book,
+        columns=torch.tensor([j]),
+        values=values,
+        bias=torch.linspace(-1, 1, len(book.cells)),
+        direction=direction,
+        code=torch.full((n_trees,), book.span(j).start),
+        axis=torch.arange(1, n_trees + 1),
+        leaves=leaves,
+        tree=torch.arange(n_trees),
+        feature=torch.full((n_trees,), other),
+        threshold=torch.full((n_trees,), 0.5),
+        mask=torch.full((n_trees,), 2**MAX_LEAVES - 2),
+    )
 
 
 def seeded(seed=0):

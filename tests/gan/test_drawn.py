@@ -16,6 +16,15 @@ def test_rows_of_equal_keys_share_a_context():
     assert torch.tensor([7, 9, 7, 7, 9, 7])[first].tolist() == [7, 9]
 
 
+def test_each_context_has_the_codes_of_its_rows():
+    drawn = block(4)
+    drawn.codes[:, 0] = torch.tensor([5, 6, 5, 5])
+    drawn.split(drawn.context, drawn.codes[:, 0])
+    assert drawn.codes_of_contexts(slice(None))[:, 0].tolist() == [5, 6]
+    drawn.context = None
+    assert drawn.codes_of_contexts(torch.tensor([3, 1]))[:, 0].tolist() == [5, 6]
+
+
 def test_where_few_rows_are_alike_each_has_its_own_context():
     drawn = block(3)
     drawn.embedded += 5

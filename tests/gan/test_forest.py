@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgan.gan import forest as forest_module
-from synthgan.gan.forest import MAX_LEAVES, Forest
+from synthgan.gan.forest import MAX_LEAVES, Forest, tilts_of
 from synthgan.gan.networks import CodeBook
-from tests.gan.tables import MIXED, atoms, random_table
+from synthgan.layout import ATOM, Layout
+from tests.gan.tables import MIXED, atoms, random_table, span
 
 ALL = 2**MAX_LEAVES - 1
 
@@ -56,6 +57,7 @@ def forest_of(layout, grown, seed=0):
         bias=torch.from_numpy(rng.normal(size=layout.width)),
         direction=torch.zeros(layout.width),
         code=torch.tensor([code for code, _ in grown]),
+        axis=torch.zeros(len(grown)),
         leaves=torch.tensor([values + [0.0] * (MAX_LEAVES - len(values)) for values in leaves]),
         tree=tree,
         feature=feature,
@@ -107,15 +109,30 @@ def test_a_tree_may_have_as_many_leaves_as_there_are_bits():
     assert forest.logits(0, codes)[:, 1].tolist() == list(range(1, MAX_LEAVES + 1))
 
 
-def test_trees_of_a_direction_vote_for_one_height():
-    forest = forest_of(atoms(3, 4), [(3, STUMP), (5, (0, 0.5, 0.0, 2.0))])
+def test_trees_of_a_direction_vote_for_one_height_and_one_spread():
+    layout = Layout.of([span("few", [ATOM] * 3), span("number", [ATOM] * 4, ordered=True, missing=True)])
+    forest = forest_of(layout, [(3, STUMP), (5, (0, 0.5, 0.0, 2.0)), (3, (0, 0.5, 2**0.5, 0.0))])
     forest.values.copy_(torch.tensor([[0.0, 0.5, 1.0, 0, 0, 0, 0]]))
     forest.bias.copy_(torch.tensor([9.0, 9, 9, 0, 0, 0.5, 0]))
     assert not forest.tilts(0)
-    forest.direction.copy_(torch.tensor([0.0, 0, 0, -1, 0, 1, 2]))
+    forest.direction.copy_(torch.tensor([0.0, 0, 0, -1, 0, 1, 0]))
+    forest.axis.copy_(torch.tensor([1, 1, 2]))
     assert forest.tilts(0)
-    codes = torch.tensor([[1, 3], [2, 3]])  # heights -1 + 0 and 1 + 2
-    assert forest.logits(0, codes).tolist() == [[1.0, 0.0, -0.5, -2.0], [-3.0, 0.0, 3.5, 6.0]]
+    codes = torch.tensor([[1, 3], [2, 3]])  # heights -1 + 0 and 1 + 2; the first has a spread
+    expected = torch.tensor([[1.0, -1.0, -0.5, 0.0], [-3.0, 0.0, 3.5, 0.0]])
+    torch.testing.assert_close(forest.logits(0, codes), expected)
+    assert torch.equal(forest.by_column()[1](codes), forest.logits(0, codes))
+
+
+@pytest.mark.parametrize(("height", "spread"), [(1.0, 0.0), (0.0, 0.3), (-0.5, -0.4)])
+def test_a_tilted_normal_distribution_is_a_normal_distribution(height, spread):
+    places = torch.linspace(-8, 8, 4001)
+    tilts = tilts_of(places, torch.linspace(0, 1, 4001))
+    shares = (-places.square() / 2 + height * tilts[0] + spread * tilts[1]).softmax(dim=0)
+    variance = 1 / (1 - 2**0.5 * spread)
+    mean = float(shares @ places)
+    assert mean == pytest.approx(variance * height, abs=1e-3)
+    assert float(shares @ places.square()) - mean**2 == pytest.approx(variance, abs=1e-3)
 
 
 def test_the_size_of_blocks_changes_nothing(monkeypatch):
@@ -133,8 +150,8 @@ def test_a_forest_takes_the_size_of_the_one_that_was_saved():
     loaded.load_state_dict(saved.state_dict())
     codes = saved.book.rows(random_table(atoms(3, 2), 20)).codes
     assert torch.equal(loaded.logits(0, codes), saved.logits(0, codes))
-    old = {name: part for name, part in saved.state_dict().items() if "direction" not in name}
-    loaded.load_state_dict(old)  # of a model from before there were directions
+    old = {name: part for name, part in saved.state_dict().items() if name not in ("direction", "axis")}
+    loaded.load_state_dict(old)  # of a model from before trees could tilt
     assert loaded.is_sound
     assert torch.equal(loaded.logits(0, codes), saved.logits(0, codes))
     loaded.load_state_dict({})  # of a model without trees
@@ -148,6 +165,8 @@ def test_a_forest_takes_the_size_of_the_one_that_was_saved():
         ("columns", 2),
         ("columns", -1),
         ("code", 5),
+        ("axis", 3),
+        ("axis", -1),
         ("feature", 2),
         ("feature", -1),
         ("tree", 1),
@@ -168,7 +187,7 @@ def test_nodes_out_of_order_are_not_sound():
 
 
 @pytest.mark.parametrize(
-    "name", ["columns", "values", "bias", "direction", "code", "leaves", "tree", "threshold", "mask"]
+    "name", ["columns", "values", "bias", "direction", "code", "axis", "leaves", "tree", "threshold", "mask"]
 )
 def test_a_part_of_another_size_is_not_sound(name):
     forest = forest_of(atoms(3, 2), [(4, STUMP)])

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from synthgan.gan import likelihood
+from synthgan.gan.forest import Forest
 from synthgan.gan.likelihood import (
     BATCH_ROWS,
     chain_conditional,
@@ -16,7 +17,7 @@ from synthgan.gan.losses import hidden_nll
 from synthgan.gan.model import Architecture, LatentGAN
 from synthgan.gan.networks import initialise
 from synthgan.layout import EncodedTable
-from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, atoms, networks, random_table, seeded
+from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, atoms, networks, random_table, seeded, tilting
 
 
 def latent_gan(layout, pac_size=1):
@@ -109,12 +110,32 @@ def test_what_a_chain_implies_of_a_column_is_by_bayes_rule(j):
     book, order = model.book, [2, 0, 1]
     rows = book.rows(table)
     joint = chain_log_likelihood(model.decoder, rows, torch.ones_like(rows.codes, dtype=torch.bool), order)
-    found = chain_conditional(model.decoder, rows, j, order)
+    found = chain_conditional(model.decoder, model.tilts, rows, j, order)
     others = rows.codes[:, [i for i in range(3) if i != j]]
     for row, some in enumerate(others):
         same = (others == some).all(dim=1)
         expected = joint[same].log_softmax(dim=0)  # of the rows that differ in column j only
         torch.testing.assert_close(found[row].double(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("j", [0, 1, 2])
+def test_what_a_tilted_chain_implies_is_by_bayes_rule_too(j):
+    model, table = latent_gan(atoms(2, 3, 4)), every_row(2, 3, 4)
+    order, tilts = [2, 0, 1], tilting(model.book, 1, 2, [1.5, 0.0])
+    rows = model.book.rows(table)
+    joint = torch.zeros(24)
+    for n, i in enumerate(order):
+        shown = torch.zeros_like(rows.codes, dtype=torch.bool)
+        shown[:, order[:n]] = True
+        with torch.no_grad():
+            logits = model.decoder.code_logits(model.decoder.hidden(model.decoder.embed(rows, shown)))
+        logits = logits[:, model.book.span(i)] + (tilts.logits(0, rows.codes) if i == 1 else 0.0)
+        joint += logits.log_softmax(dim=1)[range(24), table.codes[:, i]]
+    found = chain_conditional(model.decoder, tilts, rows, j, order)
+    others = rows.codes[:, [i for i in range(3) if i != j]]
+    for row, some in enumerate(others):
+        expected = joint[(others == some).all(dim=1)].log_softmax(dim=0)
+        torch.testing.assert_close(found[row], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_last_column_of_a_chain_is_as_the_decoder_says():
@@ -125,7 +146,7 @@ def test_the_last_column_of_a_chain_is_as_the_decoder_says():
     with torch.no_grad():
         hidden = made.decoder.hidden(made.decoder.embed(rows, observed))
         expected = made.decoder.column_logits(hidden, 2, made.decoder.code_weight()).log_softmax(dim=1)
-    found = chain_conditional(made.decoder, rows, 2, [1, 3, 0, 4, 2])
+    found = chain_conditional(made.decoder, Forest(made.book), rows, 2, [1, 3, 0, 4, 2])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -134,14 +155,18 @@ def test_later_columns_are_asked_with_the_most_frequent_cell(monkeypatch):
     table = random_table(MIXED, 30)
     order, i = [2, 1, 3, 0, 4], made.book.fine.index(2)
     rows = made.book.rows(table)
-    found = chain_conditional(made.decoder, rows, 2, order)
+    found = chain_conditional(made.decoder, Forest(made.book), rows, 2, order)
     rows.cells[:, i] = 0  # the row's own cell does not count
     monkeypatch.setattr(likelihood, "BATCH_ROWS", 7)  # nor does the size of batches
-    torch.testing.assert_close(chain_conditional(made.decoder, rows, 2, order), found, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        chain_conditional(made.decoder, Forest(made.book), rows, 2, order), found, rtol=1e-4, atol=1e-5
+    )
     with torch.no_grad():
         made.decoder.cell_bias[made.book.span(2)] -= 100 * torch.eye(made.book.n_cells)[0]
         made.decoder.cell_bias[made.book.span(2), 3] += 50
-    assert not torch.allclose(chain_conditional(made.decoder, rows, 2, order), found, atol=1e-3)
+    assert not torch.allclose(
+        chain_conditional(made.decoder, Forest(made.book), rows, 2, order), found, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("pac_size", [1, 3])

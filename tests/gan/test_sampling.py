@@ -11,16 +11,16 @@ from synthgan.gan.forest import MAX_LEAVES, Forest
 from synthgan.gan.networks import Rows
 from synthgan.gan.sampling import Sampler, inverse_cdf
 from synthgan.layout import EncodedConditions, EncodedTable, Permitted
-from tests.gan.tables import MIXED, NOISE, atoms, networks, order_of, random_table, seeded
+from tests.gan.tables import MIXED, NOISE, atoms, networks, order_of, random_table, seeded, tilting
 
 FAILURE_RATE = 1e-6  # of each chi-squared test, were its seed not fixed
 LOGITS = st.lists(st.sampled_from([-np.inf, -30.0]) | st.floats(-9, 9, width=32), min_size=1, max_size=12)
 UNIFORM = st.floats(0, 1 - 2**-24, width=32)
 
 
-def sampler_of(made, layout, n_passes, seed=0):
+def sampler_of(made, layout, n_passes, seed=0, tilts=None):
     offsets = 0.5 * torch.randn(layout.width, generator=seeded(seed))
-    return Sampler(made.decoder, made.generator, order_of(layout), offsets, n_passes)
+    return Sampler(made.decoder, made.generator, order_of(layout), offsets, n_passes, tilts)
 
 
 # One draw
@@ -101,8 +101,23 @@ def test_sharing_and_increments_change_no_row(n_passes, n_rows):
     assert torch.equal(rows.cells, plain.cells)
 
 
+# The order is sex, wage, rooms, height, town.
+@pytest.mark.parametrize(("j", "other"), [(4, 1), (3, 4), (2, 3)])
+@pytest.mark.parametrize("n_rows", [3, 600])
+def test_trees_tilt_a_column_given_those_before_it(j, other, n_rows):
+    made = networks(MIXED, seed=n_rows)
+    tilts = tilting(made.book, j, other, [0.8, -0.4])
+    sampler = sampler_of(made, MIXED, len(MIXED), tilts=tilts)
+    rows, _ = sampler.draw(n_rows, np.random.default_rng(3))
+    plain = drawn_plainly(made, sampler, len(MIXED), n_rows, np.random.default_rng(3), tilts)
+    assert torch.equal(rows.codes, plain.codes)
+    assert torch.equal(rows.cells, plain.cells)
+    untilted, _ = sampler_of(made, MIXED, len(MIXED)).draw(n_rows, np.random.default_rng(3))
+    assert n_rows == 3 or not torch.equal(rows.codes[:, j], untilted.codes[:, j])
+
+
 @torch.no_grad()
-def drawn_plainly(made, sampler, n_passes, n_rows, rng):
+def drawn_plainly(made, sampler, n_passes, n_rows, rng, tilts=None):
     book, decoder = made.book, made.decoder
     numbers = torch.from_numpy(rng.random((n_rows, len(MIXED), 3), dtype=np.float32))
     rows = Rows(
@@ -117,7 +132,8 @@ def drawn_plainly(made, sampler, n_passes, n_rows, rng):
         hidden = decoder.hidden(decoder.embed(rows, observed) + added)
         logits = (decoder.code_logits(hidden) + bias).split(book.widths, dim=1)
         for j in group:
-            rows.codes[:, j] = inverse_cdf(logits[j], numbers[:, j, 0]) + book.starts[j]
+            tilt = 0.0 if tilts is None or j not in tilts.columns else tilts.logits(0, rows.codes)
+            rows.codes[:, j] = inverse_cdf(logits[j] + tilt, numbers[:, j, 0]) + book.starts[j]
         cell_logits = decoder.cell_logits(hidden, rows.codes[:, book.fine_index])
         for f, j in enumerate(book.fine):
             if j in group:
@@ -449,12 +465,13 @@ def with_last_word(made, layout, j, bias, direction=0.0):
         bias=flat,
         direction=torch.where(torch.arange(layout.width) == span.start, direction, 0.0),
         code=torch.tensor([span.start]),
+        axis=torch.tensor([int(direction != 0)]),
         leaves=torch.zeros(1, MAX_LEAVES),  # one tree of one leaf, that adds nothing
     )
     offsets = torch.zeros(layout.width)
     order = order_of(layout)
     chain = Sampler(made.decoder, made.generator, order, offsets, len(layout))
-    return chain, Sampler(made.decoder, made.generator, order, offsets, len(layout), forest)
+    return chain, Sampler(made.decoder, made.generator, order, offsets, len(layout), forest=forest)
 
 
 def test_only_the_column_with_trees_is_drawn_again():
@@ -507,6 +524,39 @@ def test_calibration_moves_the_trees_to_the_frequencies_too():
 
 
 # Of numbers, by tilting the logits of the decoder
+
+
+def test_calibration_knows_of_the_tilts_in_the_chain():
+    made = networks(MIXED)
+    sampler = sampler_of(made, MIXED, len(MIXED), tilts=tilting(made.book, 2, 4, [2.0, 0.5]))
+    frequency = torch.cat([torch.full((part.n_codes,), 1 / part.n_codes) for part in MIXED.spans])
+    span, wanted = made.book.span(2), torch.tensor([0.1, 0.2, 0.3, 0.3, 0.1])
+    frequency[span] = wanted
+    sampler.calibrate(frequency, 4000, np.random.default_rng(0))
+    drawn, _ = sampler.draw(4000, np.random.default_rng(1))
+    shares = (drawn.codes[:, 2] - span.start).bincount(minlength=5) / 4000
+    assert (shares - wanted).abs().max() < 0.03  # a deviation of shares is .008
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_tilts_heed_what_is_known_and_what_is_allowed(shared):
+    """Height is tilted by wage, which is known; the tilt is so strong that only an end is drawn."""
+    made, table = networks(MIXED), random_table(MIXED, 300)
+    if shared:
+        table.codes[:, 4], table.alphas[:, 4] = 1, 0.0
+    rows = made.book.rows(table)
+    sampler = sampler_of(made, MIXED, len(MIXED), tilts=tilting(made.book, 2, 4, [200.0]))
+    known = torch.zeros(300, len(MIXED), dtype=torch.bool)
+    known[:, 4] = True
+    permitted = Permitted(np.array([1, 2, 3]), np.full(3, -1.0), np.full(3, 1.0))
+    for allowed, ends in (({}, [0, 3]), ({2: Allowed.of(made.book, 2, permitted)}, None)):
+        drawn, _ = sampler.draw(300, np.random.default_rng(0), Given(rows, known, allowed, True))
+        assert torch.equal(drawn.codes[:, 4], rows.codes[:, 4])
+        low = rows.codes[:, 4] == made.book.span(4).start
+        height = drawn.codes[:, 2] - made.book.span(2).start
+        first, last = (0, 4) if ends else (1, 3)
+        assert (height[low] == first).all()
+        assert (height[~low] == last).all()
 
 
 def tilted_logits(made, rows, j):
