@@ -68,7 +68,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     noise_dim : int >= 1, default 64
         Dimensions of the generator's noise.
     n_steps : int >= 1, optional
-        Steps of the autoencoder. By default 1.7 times the root of what the table tells, in nats: the rows
+        Steps of the autoencoder. By default 1.5 times the root of what the table tells, in nats: the rows
         times the sum of the columns' entropies; but at least 300 and at most 6,000.
     batch_size : int >= 8, default 512
         Rows in a step of the autoencoder.
@@ -109,9 +109,9 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         is drawn, given the columns before it, trees tilt what the decoder says towards low or high values,
         towards the middle or the ends, if they clearly save .005 nats of held-out rows. At the end, some
         columns are drawn once more given all others: those of 2 to 10 categories where a classifier
-        foretells held-out cells better than the decoder, and of the last third of the chain numbers that trees
-        tilt, if they clearly save .06 nats against the decoder and .02 against what the chain implies. None
-        are grown at 0, nor with fewer than 20 held-out rows.
+        foretells held-out cells better than the decoder; and of the last third of the chain numbers, by
+        trees that tilt, if they clearly save .06 nats against the decoder and .02 against what the chain
+        implies. None are grown at 0, nor with fewer than 20 held-out rows.
     n_passes : int >= 1, optional
         Decoder passes of `sample`, see there; None means one for each column.
     max_seconds : float > 0, optional
@@ -443,7 +443,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
             penalty = 10.0 if self.gan_loss == "wgan-gp" else 1.0
         budget = self.max_seconds
         # What a table can teach before it is learned by heart grows with its rows, and with what a row tells.
-        n_steps = min(max(round(1.7 * math.sqrt(n_rows * nats)), 300), 6000)
+        n_steps = min(max(round(1.5 * math.sqrt(n_rows * nats)), 300), 6000)
         weight_decay = self.weight_decay
         if weight_decay is None:
             weight_decay = min(max((11_500 / n_rows) ** 3, 0.3), 2.0)
