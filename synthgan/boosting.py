@@ -116,29 +116,17 @@ def tilted(
     book, span = decoder.book, decoder.book.span(j)
     train = train.take(torch.arange(min(len(train), _MAX_LOGITS // book.widths[j])))
     direction = normal_scores(book, train, j)
-    axes = tilts_of(direction, book.position[span].cpu())  # (2, k)
+    axes = tilts_of(direction, book.position[span].cpu())[:n_trees]  # (2, k), or F alone
     local = train.codes[:, j] - span.start
     values = code_values(book, train, direction[local].double()[:, None] / 4)  # in [-1, 1], as shares are
     features, judged = (values[rows.codes[:, known]].numpy() for rows in (train, judge))
     logits, judge_logits = (decoder_logits(decoder, rows, j, known) for rows in (train, judge))
     rounds: list[list[HistGradientBoostingRegressor]] = []
     first = best = code_log_likelihood(judge_logits, book, judge, j)
-    for left in reversed(range(max(1, n_trees // (2 * _ROUND)))):
-        probability = logits.softmax(dim=1)  # (n, k)
-        models = []
-        for axis in axes:
-            mean = probability @ axis
-            variance = (probability @ axis.square() - mean.square()).clamp(min=1e-3)
-            step = ((axis[local] - mean) / variance).clamp(-4, 4)
-            model = HistGradientBoostingRegressor(
-                max_iter=max(1, min(_ROUND, n_trees // 2)),
-                max_leaf_nodes=MAX_LEAVES,
-                max_depth=6,
-                min_samples_leaf=50,  # 20 saves 3 to 7 % less on credit_default and california_housing
-                early_stopping=False,
-                random_state=seed % 2**32,
-            )
-            models.append(model.fit(features, step.numpy(), sample_weight=variance.numpy()))
+    for left in reversed(range(max(1, n_trees // (len(axes) * _ROUND)))):
+        probability = logits.softmax(dim=1)
+        size = min(_ROUND, n_trees // len(axes))
+        models = [_newton_step(features, probability, local, axis, size, seed) for axis in axes]
         for axis, model in zip(axes, models, strict=True):
             logits += torch.from_numpy(model.predict(features)).float()[:, None] * axis
             judge_logits += torch.from_numpy(model.predict(judged)).float()[:, None] * axis
@@ -151,6 +139,24 @@ def tilted(
             break
     parts = _tilting_parts(book, rounds, j, direction, known)
     return parts | {"columns": torch.tensor([j]), "values": values[None]}, best, best - first
+
+
+def _newton_step(
+    features: NDArray[np.float32], probability: Tensor, codes: Tensor, axis: Tensor, n_trees: int, seed: int
+) -> HistGradientBoostingRegressor:
+    """Fit trees to the step along one axis, (k,), from probabilities, (n, k), towards the codes, (n,)."""
+    mean = probability @ axis
+    variance = (probability @ axis.square() - mean.square()).clamp(min=1e-3)
+    step = ((axis[codes] - mean) / variance).clamp(-4, 4)
+    model = HistGradientBoostingRegressor(
+        max_iter=n_trees,
+        max_leaf_nodes=MAX_LEAVES,
+        max_depth=6,
+        min_samples_leaf=50,  # 20 saves 3 to 7 % less on credit_default and california_housing
+        early_stopping=False,
+        random_state=seed % 2**32,
+    )
+    return model.fit(features, step.numpy(), sample_weight=variance.numpy())
 
 
 def normal_scores(book: CodeBook, train: Rows, j: int) -> Tensor:
@@ -249,7 +255,8 @@ def _tilting_parts(
     axis = [number for models in rounds for number, model in enumerate(models, 1) for _ in model._predictors]
     base = torch.zeros(2)
     for models in rounds:
-        base += torch.tensor([float(model._baseline_prediction.item()) for model in models])
+        for number, model in enumerate(models):
+            base[number] += float(model._baseline_prediction.item())
     everywhere, bias = torch.zeros(2, len(book.cells))
     everywhere[span] = direction
     bias[span] = base @ tilts_of(direction, book.position[span].cpu())

@@ -158,10 +158,10 @@ def test_no_more_trees_are_grown_than_are_worth_their_time():
     decoder, train, judge = beside_marginals(sum_table(3000))
     counts = [
         len(tilted(decoder, train, judge, 2, [0, 1], n_trees, 0, least)[0]["code"])
-        for n_trees, least in ((5, 0), (50, 0), (50, 50))
+        for n_trees, least in ((1, 0), (5, 0), (50, 0), (50, 50))
     ]
-    # Two of each axis; two rounds of 20; and one round where two such rounds would not save enough.
-    assert counts == [4, 40, 20]
+    # One of the first axis; two of each; two rounds of 20; and one round where two would not save enough.
+    assert counts == [1, 4, 40, 20]
 
 
 def test_trees_that_tilt_learn_from_fewer_rows_of_more_codes(monkeypatch):

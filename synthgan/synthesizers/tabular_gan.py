@@ -110,7 +110,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         towards the middle or the ends, if they clearly save .005 nats of held-out rows. At the end, some
         columns are drawn once more given all others: those of 2 to 10 categories where a classifier
         foretells held-out cells better than the decoder; and of the last third of the chain numbers, by
-        trees that tilt, if they clearly save .06 nats against the decoder and .02 against what the chain
+        trees that tilt, if they clearly save .04 nats against the decoder and .02 against what the chain
         implies. None are grown at 0, nor with fewer than 20 held-out rows.
     n_passes : int >= 1, optional
         Decoder passes of `sample`, see there; None means one for each column.

@@ -538,25 +538,25 @@ def test_calibration_knows_of_the_tilts_in_the_chain():
     assert (shares - wanted).abs().max() < 0.03  # a deviation of shares is .008
 
 
+@pytest.mark.parametrize("known_rows", [0, 100, 300])
 @pytest.mark.parametrize("shared", [True, False])
-def test_tilts_heed_what_is_known_and_what_is_allowed(shared):
-    """Height is tilted by wage, which is known; the tilt is so strong that only an end is drawn."""
+def test_tilts_heed_what_is_known_and_what_is_allowed(known_rows, shared):
+    """Height is tilted by wage, whether that is known or drawn, and so much that only an end is drawn."""
     made, table = networks(MIXED), random_table(MIXED, 300)
     if shared:
         table.codes[:, 4], table.alphas[:, 4] = 1, 0.0
     rows = made.book.rows(table)
     sampler = sampler_of(made, MIXED, len(MIXED), tilts=tilting(made.book, 2, 4, [200.0]))
     known = torch.zeros(300, len(MIXED), dtype=torch.bool)
-    known[:, 4] = True
+    known[:known_rows, 4] = True
     permitted = Permitted(np.array([1, 2, 3]), np.full(3, -1.0), np.full(3, 1.0))
-    for allowed, ends in (({}, [0, 3]), ({2: Allowed.of(made.book, 2, permitted)}, None)):
+    for allowed, first, last in (({}, 0, 4), ({2: Allowed.of(made.book, 2, permitted)}, 1, 3)):
         drawn, _ = sampler.draw(300, np.random.default_rng(0), Given(rows, known, allowed, True))
-        assert torch.equal(drawn.codes[:, 4], rows.codes[:, 4])
-        low = rows.codes[:, 4] == made.book.span(4).start
+        assert torch.equal(drawn.codes[:known_rows, 4], rows.codes[:known_rows, 4])
+        is_low = drawn.codes[:, 4] == made.book.span(4).start
         height = drawn.codes[:, 2] - made.book.span(2).start
-        first, last = (0, 4) if ends else (1, 3)
-        assert (height[low] == first).all()
-        assert (height[~low] == last).all()
+        assert (height[is_low] == first).all()
+        assert (height[~is_low] == last).all()
 
 
 def tilted_logits(made, rows, j):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from synthgan import IndependentSynthesizer, TabularGAN, load
+from synthgan.constraints import Inequality
 from synthgan.datasets import load_adult
 from synthgan.errors import ParameterError
 from synthgan.evaluation.associations import trend_error
@@ -160,6 +161,18 @@ def test_trees_of_numbers_heed_ranges_and_fill_gaps(heights, tilting):
     pd.testing.assert_frame_equal(filled.iloc[1000:], heights.iloc[1000:])
     assert filled[["a", "b"]].equals(heights[["a", "b"]])
     assert rise(filled.head(1000)) > 1.2
+
+
+def test_trees_of_numbers_keep_rules_and_a_budget_in_time(heights):
+    table = heights.assign(top=heights["height"] + np.random.default_rng(2).exponential(size=len(heights)))
+    rules = [Inequality("height", "top")]
+    model = TabularGAN(**CHAIN, constraints=rules).fit(table)
+    assert len(model.model_.tilts.columns) > 0
+    drawn = model.sample(500, random_state=0)
+    assert (drawn["height"] <= drawn["top"]).all()
+    hurried = TabularGAN(**CHAIN, constraints=rules, max_seconds=1e-3).fit(table)
+    assert len(hurried.model_.tilts.columns) == 0
+    assert len(hurried.sample(10)) == 10
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, "all", True])
