@@ -131,8 +131,8 @@ def _grown_numbers(
     What is drawn again loses what the chain knew of it by all columns after it (Bayes' rule), which may be
     more than the decoder tells when it is shown them. So trees are kept if they save nats against that,
     beyond chance: the likelihood of whole rows then rises by as much. (Measured on california_housing before
-    the chain was tilted: saved .06 to .12 in five columns, lost .05 to .11 in longitude. With all nine numbers
-    drawn again C2ST .68, with the five .63, with none .65.)
+    the chain was tilted: saved .06 to .12 in five columns, lost .05 to .11 in longitude. With all nine
+    numbers drawn again C2ST .68, with the five .63, with none .65.)
 
     Only the last third of the chain is tried: what it implies of early columns takes a second of a core
     each to find out, and is known to +-.07 nats only.
