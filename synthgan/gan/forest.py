@@ -59,8 +59,9 @@ def tilts_of(direction: Tensor, position: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> tilts_of(torch.tensor([-1.0, 3.0, 0.0]), torch.tensor([0.0, 1.0, torch.nan]))[1] * 2**0.5
-    tensor([0., 8., 0.])
+    >>> height, spread = tilts_of(torch.tensor([-1.0, 3.0, 0.0]), torch.tensor([0.0, 1.0, torch.nan]))
+    >>> (spread * 2**0.5).round().tolist()
+    [0.0, 8.0, 0.0]
     """
     spread = (direction.square() - 1) / math.sqrt(2)
     return torch.stack([direction, torch.where(position.isnan(), 0.0, spread)])
