@@ -19,7 +19,7 @@ REQUIREMENTS = {
     "ctgan": [TORCH, "ctgan==0.12.1", "pyarrow"],
     "sdv": [TORCH, "sdv==2.0.0", "pyarrow"],
     "mostlyai-engine": [TORCH, "mostlyai-engine==2.7.3", "pyarrow"],
-    "arfpy": ["arfpy==0.1.1", "numpy<2.4", "pyarrow"],
+    "arfpy": ["arfpy==0.1.1", "numpy<2.4", "pandas<3", "pyarrow"],  # np.in1d; columns by position
     "imbalanced-learn": ["imbalanced-learn", "pandas", "pyarrow"],
 }
 
