@@ -222,11 +222,6 @@ def _features(values: Tensor, rows: Rows, known: Tensor) -> NDArray[np.float32]:
     return torch.where(known, values[rows.codes], 0.0).numpy()
 
 
-def all_but(book: CodeBook, j: int) -> Tensor:
-    """Mark all columns but one, shape (1, g)."""
-    return torch.arange(len(book.widths))[None] != j
-
-
 def _parts(book: CodeBook, model: HistGradientBoostingClassifier, j: int, known: list[int]) -> Parts:
     """Take the trees of classes out of scikit-learn's model."""
     span, two = book.span(j), len(model.classes_) == 2

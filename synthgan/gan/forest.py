@@ -238,9 +238,10 @@ class Forest(nn.Module):
         )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        if prefix + "bias" in state_dict:  # forests once had no directions
-            state_dict.setdefault(prefix + "direction", torch.zeros_like(state_dict[prefix + "bias"]))
-            state_dict.setdefault(prefix + "axis", torch.zeros_like(state_dict[prefix + "code"]))
+        if prefix + "bias" in state_dict:  # forests once had no directions, and then no axes
+            zeros = torch.zeros_like(state_dict[prefix + "bias"])
+            if not state_dict.setdefault(prefix + "direction", zeros).any():
+                state_dict.setdefault(prefix + "axis", torch.zeros_like(state_dict[prefix + "code"]))
         for name, dtype in _PARTS.items():  # as large as the one that was saved, if there is one
             saved = state_dict.setdefault(prefix + name, torch.zeros(0))
             setattr(self, name, torch.empty(saved.shape, dtype=dtype, device=self.book.cells.device))

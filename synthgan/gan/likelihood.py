@@ -49,7 +49,7 @@ def log_likelihood(
     Returns
     -------
     float64 array of shape (n,)
-        In nats, <= 0; without the calibration of `Sampler`, which corrects the frequencies of drawn rows.
+        In nats, <= 0; without the calibration and the trees of `Sampler`, which belong to one order.
     """
     rng = stream(seed, "orders")
     orders = [model.order, *(rng.permutation(model.order).tolist() for _ in range(n_orders - 1))]

@@ -154,6 +154,10 @@ def test_a_forest_takes_the_size_of_the_one_that_was_saved():
     loaded.load_state_dict(old)  # of a model from before trees could tilt
     assert loaded.is_sound
     assert torch.equal(loaded.logits(0, codes), saved.logits(0, codes))
+    old = saved.state_dict() | {"direction": torch.ones(5)}
+    del old["axis"]
+    loaded.load_state_dict(old)  # trees that tilt, from before they had an axis: not taken for others
+    assert not loaded.is_sound
     loaded.load_state_dict({})  # of a model without trees
     assert len(loaded.columns) == 0
     assert loaded.is_sound

@@ -526,9 +526,8 @@ def test_calibration_moves_the_trees_to_the_frequencies_too():
 # Of numbers, by tilting the logits of the decoder
 
 
-def test_calibration_knows_of_the_tilts_in_the_chain():
-    made = networks(MIXED)
-    sampler = sampler_of(made, MIXED, len(MIXED), tilts=tilting(made.book, 2, 4, [2.0, 0.5]))
+def check_calibrated(made, sampler):
+    """Of the third column, whose codes are to have shares of their own."""
     frequency = torch.cat([torch.full((part.n_codes,), 1 / part.n_codes) for part in MIXED.spans])
     span, wanted = made.book.span(2), torch.tensor([0.1, 0.2, 0.3, 0.3, 0.1])
     frequency[span] = wanted
@@ -536,6 +535,11 @@ def test_calibration_knows_of_the_tilts_in_the_chain():
     drawn, _ = sampler.draw(4000, np.random.default_rng(1))
     shares = (drawn.codes[:, 2] - span.start).bincount(minlength=5) / 4000
     assert (shares - wanted).abs().max() < 0.03  # a deviation of shares is .008
+
+
+def test_calibration_knows_of_the_tilts_in_the_chain():
+    made = networks(MIXED)
+    check_calibrated(made, sampler_of(made, MIXED, len(MIXED), tilts=tilting(made.book, 2, 4, [2.0, 0.5])))
 
 
 @pytest.mark.parametrize("known_rows", [0, 100, 300])
@@ -633,10 +637,4 @@ def test_a_number_drawn_again_stays_in_its_range(in_order):
 def test_calibration_moves_tilted_numbers_to_the_frequencies_too():
     made = networks(MIXED)
     _, again = with_last_word(made, MIXED, 2, [0.0, 3.0, 0.0, -3.0, 0.0], direction=1.0)
-    frequency = torch.cat([torch.full((part.n_codes,), 1 / part.n_codes) for part in MIXED.spans])
-    span, wanted = made.book.span(2), torch.tensor([0.1, 0.2, 0.3, 0.3, 0.1])
-    frequency[span] = wanted
-    again.calibrate(frequency, 4000, np.random.default_rng(0))
-    drawn, _ = again.draw(4000, np.random.default_rng(1))
-    shares = (drawn.codes[:, 2] - span.start).bincount(minlength=5) / 4000
-    assert (shares - wanted).abs().max() < 0.03
+    check_calibrated(made, again)
