@@ -44,7 +44,7 @@ class Allowed:
     @classmethod
     def of(cls, book: CodeBook, j: int, permitted: Permitted) -> Allowed:
         """Resolve the permitted intervals of span j into cells."""
-        span = slice(int(book.starts[j]), int(book.starts[j]) + book.widths[j])
+        span = book.span(j)
         n_cells, continuous = book.cells[span].cpu(), book.continuous[span].cpu()
         is_group = (n_cells > 1) & ~continuous
         parts = permitted.by_cell(n_cells.numpy(), is_group.numpy())

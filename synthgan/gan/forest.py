@@ -29,7 +29,7 @@ MAX_LEAVES = 31  # as many bits of an int32 are free of its sign
 _ALL = 2**MAX_LEAVES - 1
 _LAST = 2 ** (MAX_LEAVES - 1)  # never on the left of a node
 _MAX_COMBINATIONS = 128  # of codes in one table of lookups
-_BLOCK_LEAVES = 2**17  # rows times trees that are followed at once: what they need stays in the cache
+_BLOCK_LEAVES = 2**18  # rows times trees that are followed at once: what they need stays in the cache
 _PARTS = {
     "columns": torch.int64,
     "values": torch.float32,
@@ -143,6 +143,7 @@ class Forest(nn.Module):
         trees = torch.nonzero((self.code >= span.start) & (self.code < span.stop)).flatten()
         code, leaves = self.code[trees] - span.start, self.leaves[trees].flatten()
         tables = self._tables(number, trees)
+        strides = self._strides([columns for columns, _ in tables])
         first = (MAX_LEAVES * torch.arange(len(trees), device=code.device) - 127).int()
         alone = torch.nn.functional.one_hot(code, span.stop - span.start).float()  # (t, k)
         tilts, axis = tilts_of(self.direction[span], self.book.position[span]), self.axis[trees]
@@ -151,10 +152,10 @@ class Forest(nn.Module):
 
         def votes(codes: Tensor) -> Tensor:
             added = []
-            for rows in codes.split(n_rows):
-                left = leaves.new_full((len(rows), len(trees)), _ALL, dtype=torch.int32)  # (r, t)
-                for columns, table in tables:
-                    left &= table.index_select(0, self._combination(rows, columns))
+            for rows in (strides @ (codes - self.book.starts).T).split(n_rows, dim=1):  # (n, r)
+                left = leaves.new_full((rows.shape[1], len(trees)), _ALL, dtype=torch.int32)  # (r, t)
+                for combination, (_, table) in zip(rows.unbind(), tables, strict=True):
+                    left &= table.index_select(0, combination)
                 lowest = left.neg().bitwise_and_(left)  # bit
                 leaf = (lowest.float().view(torch.int32) >> 23).add_(first)  # its exponent, from 127 on
                 added.append(leaves.index_select(0, leaf.flatten()).view(leaf.shape) @ adds_to)
@@ -171,12 +172,15 @@ class Forest(nn.Module):
 
         return {j: prepared(number, j) for number, j in enumerate(self.columns.tolist())}
 
-    def _combination(self, rows: Tensor, columns: list[int]) -> Tensor:
-        """Give each combination of the codes of some spans a number, (b, g) -> (b,)."""
-        number = rows[:, columns[0]] - self.book.starts[columns[0]]
-        for j in columns[1:]:
-            number = number * self.book.widths[j] + (rows[:, j] - self.book.starts[j])
-        return number
+    def _strides(self, groups: list[list[int]]) -> Tensor:
+        """Factors that make one number of the local codes of each group of spans, (n, g)."""
+        strides = np.zeros((len(groups), len(self.book.widths)), dtype=np.int64)
+        for group, columns in enumerate(groups):
+            stride = 1
+            for j in reversed(columns):
+                strides[group, j] = stride
+                stride *= self.book.widths[j]
+        return torch.from_numpy(strides).to(self.code.device)
 
     def _tables(self, number: int, trees: Tensor) -> list[tuple[list[int], Tensor]]:
         """Group the spans that some of the trees look at; the leaves that each combination leaves, (k, t).

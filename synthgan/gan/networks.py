@@ -136,6 +136,7 @@ class CodeBook(nn.Module):
         super().__init__()
         levels = [span.n_levels for span in layout.spans]
         self.widths = [span.n_codes for span in layout.spans]
+        self.spans = [slice(span.start, span.start + span.n_codes) for span in layout.spans]
         self.fine = [j for j, level in enumerate(levels) if (level != ATOM).any()]
         flat = np.concatenate(levels) if levels else np.zeros(0, np.int32)
         cells = np.where(flat == CONTINUOUS, CELLS, flat)
@@ -169,8 +170,7 @@ class CodeBook(nn.Module):
 
     def span(self, j: int) -> slice:
         """Offsets of the codes of column j."""
-        start = int(self.starts[j])
-        return slice(start, start + self.widths[j])
+        return self.spans[j]
 
     def marginal_nats(self, encoded: EncodedTable) -> float:
         """Nats that a row of independent columns tells: the entropy of codes, and of equal cells in them."""
@@ -381,8 +381,7 @@ class Decoder(nn.Module):
 
     def column_logits(self, hidden: Tensor, j: int, weight: Tensor) -> Tensor:
         """Logits over the codes of column j, (b, h) -> (b, k), with the weights of `code_weight`."""
-        start = int(self.book.starts[j])
-        span = slice(start, start + self.book.widths[j])
+        span = self.book.span(j)
         return F.linear(hidden, weight[span], self.bias[span])
 
     def column_cell_logits(self, hidden: Tensor, i: int, codes: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from synthgan.gan.conditions import Allowed, Given, grouped
 from synthgan.gan.drawn import Drawn
 from synthgan.gan.forest import Forest
 from synthgan.gan.networks import CELLS, Decoder, Generator, Rows
+from synthgan.gan.threads import in_threads
 
 __all__ = ["Sampler", "inverse_cdf"]
 
@@ -114,7 +115,7 @@ class Sampler:
         self.decoder, self.generator = decoder, generator
         self.tilts = {} if tilts is None else tilts.by_column()
         self.forest = Forest(decoder.book) if forest is None else forest
-        self.votes = [self.forest.votes(number) for number in range(len(self.forest.columns))]
+        self.votes = in_threads(self.forest.votes, range(len(self.forest.columns)))
         self.book = decoder.book
         self.order, self.n_passes, self.mixed = order, n_passes, mixed
         self.noise_dim = generator.noise.in_features
@@ -124,8 +125,17 @@ class Sampler:
             self.first_slope = width + n_spans
             self.shown_table = self.tables.clone()  # a code that is shown takes the place of a hidden token
             self.shown_table[:width] -= decoder.embed.hidden.repeat_interleave(self.book.n_codes, dim=0)
-            self.weight = decoder.code_weight()
+            weight = decoder.code_weight().to(self._product_dtype())
+            self.cell_in = decoder.cell_in.to(weight.dtype)
             self.bias = decoder.bias + offsets
+            self.heads = [(self.bias[span], weight[span].T) for span in self.book.spans]
+
+    @torch.no_grad()
+    def _product_dtype(self) -> torch.dtype:
+        """Tell to what the factors of products are rounded."""
+        latent = self.decoder.latent.weight
+        with self.mixed:
+            return self.decoder.latent(latent.new_zeros(1, latent.shape[1])).dtype
 
     def calibrate(self, frequency: Tensor, n_rows: int, rng: np.random.Generator) -> Tensor:
         """Find the offsets for which every code is drawn as often as in training.
@@ -174,7 +184,7 @@ class Sampler:
         frequency: Tensor | None = None,
     ) -> tuple[Rows, Tensor]:
         """Draw rows in one go: what is restricted, then all others, and at last the columns with trees."""
-        device = self.weight.device
+        device = self.bias.device
         numbers = _uniform(rng, (n_rows, len(self.book.widths), 3)).to(device)
         drawn = Drawn(self.decoder.blank(), numbers[:, self.book.fine_index, 2], len(self.book.widths))
         allowed, rest = {}, self.order
@@ -328,7 +338,7 @@ class Sampler:
 
         Returns the log probability of what is allowed, shape (b,) or (), 0 if everything is.
         """
-        book, start, numbers = self.book, int(self.book.starts[j]), numbers[rows]
+        book, start, numbers = self.book, self.book.span(j).start, numbers[rows]
         log_mass = hidden.new_zeros(())
         if allowed is not None:
             logits = self._permitted(j, hidden, logits, allowed)
@@ -338,7 +348,7 @@ class Sampler:
         drawn.codes[rows, j] = codes[mine]
         if j in book.fine:
             i = book.fine.index(j)
-            inner = drawn.of_rows(hidden @ self.decoder.cell_in[i])  # (b, 32)
+            inner = drawn.of_rows(hidden @ self.cell_in[i])  # (b, 32)
             cell_logits = self.decoder.cell_logits_of(inner, i, codes)
             if allowed is not None:
                 cell_logits = cell_logits + allowed.log_share[codes - start]
@@ -395,17 +405,17 @@ class Sampler:
         drawn.codes[rows], drawn.cells[rows], drawn.places[rows] = part.codes, part.cells, part.places
 
     def _hidden(self, embedded: Tensor) -> Tensor:
-        """Run the decoder's trunk, (m, h) -> (m, h)."""
+        """Run the decoder's trunk, (m, h) -> (m, h), rounded as the factors of products are."""
         with self.mixed:
-            return self.decoder.hidden(embedded)
+            return self.decoder.hidden(embedded).to(self.cell_in.dtype)
 
     def _log_mass(self, j: int, hidden: Tensor, allowed: Allowed) -> Tensor:
         """Log probability that a code of column j is followed by a cell that is allowed, (m, k)."""
         if not allowed.partial:
             return allowed.log_mass
         log_mass = allowed.log_mass.repeat(len(hidden), 1)
-        i, start = self.book.fine.index(j), int(self.book.starts[j])
-        inner = hidden @ self.decoder.cell_in[i]
+        i, start = self.book.fine.index(j), self.book.span(j).start
+        inner = hidden @ self.cell_in[i]
         for code in allowed.partial:
             codes = torch.full((len(hidden),), start + code, device=hidden.device)
             log_cells = self.decoder.cell_logits_of(inner, i, codes).log_softmax(dim=1)
@@ -414,8 +424,8 @@ class Sampler:
 
     def _logits(self, j: int, hidden: Tensor) -> Tensor:
         """Logits over the codes of column j, (m, h) -> (m, k)."""
-        span = self.book.span(j)
-        return torch.addmm(self.bias[span], hidden, self.weight[span].T)
+        bias, weight = self.heads[j]
+        return hidden @ weight + bias  # the sum in float32 in any precision
 
     def _offsets(self, j: int, logits: Tensor, drawn: Drawn, frequency: Tensor) -> Tensor:
         """Move the offsets of column j until its mean probabilities meet `frequency`; returns by how much."""
@@ -479,7 +489,7 @@ class Sampler:
         book = self.book
         key = context
         for j in group:
-            key = key * book.widths[j] + (drawn.codes[:, j] - book.starts[j])
+            key = key * book.widths[j] + (drawn.codes[:, j] - book.span(j).start)
             if j in book.fine:
                 key = key * book.n_cells + self._shown_cells(j, drawn)
         return key
