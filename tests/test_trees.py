@@ -1,4 +1,4 @@
-import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ import torch
 from synthgan import trees
 from synthgan.gan.forest import Forest
 from synthgan.gan.networks import CodeBook
+from synthgan.gan.threads import in_threads
 from synthgan.layout import ATOM, CONTINUOUS, Layout
 from synthgan.trees import grow
 from tests.gan.tables import (
@@ -102,10 +103,10 @@ def test_few_judges_let_no_trees_grow():
 
 
 @pytest.mark.parametrize("layout", [PARITY, SIZES])
-def test_after_its_time_no_column_is_begun(layout):
+def test_when_its_time_is_over_no_column_is_begun(layout):
     decoder = networks(layout, shaken=False).decoder
     rows = decoder.book.rows((parity_table if layout is PARITY else sum_table)(1000))
-    for forest in grow(decoder, rows, rows, order_of(layout), 20, 0, max_seconds=0.0):
+    for forest in grow(decoder, rows, rows, order_of(layout), 20, 0, is_over=lambda: True):
         assert len(forest.columns) == 0
 
 
@@ -175,7 +176,8 @@ def test_numbers_that_the_chain_knows_already_are_not_drawn_again():
     train, judge, order = rows.take(torch.arange(1500)), rows.take(torch.arange(1500, 3000)), [3, 2, 0, 1]
 
     def drawn_again(tilts):
-        found = trees._grown_numbers(decoder, tilts, train, judge, order, 100, 0, math.inf)
+        by_column = partial(trees._by_column, in_threads, lambda: False)
+        found = trees._grown_numbers(decoder, tilts, train, judge, order, 100, 0, by_column)
         return [int(parts["columns"]) for parts in found]
 
     assert drawn_again(Forest(decoder.book)) == [0, 1]  # in the order of the chain

@@ -6,11 +6,15 @@ in `synthgan.gan.games`.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from synthgan.gan.networks import Decoder, Rows
+from synthgan.gan.threads import in_threads
 
 __all__ = ["chain_nll", "column_nll", "hidden_nll"]
 
@@ -66,15 +70,25 @@ def column_nll(
     return nll
 
 
-@torch.no_grad()
-def chain_nll(decoder: Decoder, rows: Rows, order: list[int]) -> Tensor:
+def chain_nll(
+    decoder: Decoder,
+    rows: Rows,
+    order: list[int],
+    mixed: AbstractContextManager[Any] = nullcontext(),  # noqa: B008
+) -> Tensor:
     """Mean negative log-likelihood of each column given those before it in `order`, (g,), in nats."""
-    n_rows, n_spans = rows.codes.shape
-    nll = torch.zeros(n_spans)
-    observed = torch.zeros(n_rows, n_spans, dtype=torch.bool, device=rows.codes.device)
-    tables, weight = decoder.embed.tables(), decoder.code_weight()
-    for j in order:
-        hidden = decoder.hidden(decoder.embed(rows, observed, tables))
-        nll[j] = column_nll(decoder, hidden, rows, j, weight).mean()
-        observed[:, j] = True
+    with torch.no_grad():
+        tables, weight = decoder.embed.tables(), decoder.code_weight()
+
+    @torch.no_grad()
+    def of_column(place: int) -> Tensor:
+        observed = torch.zeros_like(rows.codes, dtype=torch.bool)
+        observed[:, order[:place]] = True
+        with mixed:
+            hidden = decoder.hidden(decoder.embed(rows, observed, tables))
+            return column_nll(decoder, hidden, rows, order[place], weight).mean()
+
+    each = in_threads if rows.codes.device.type == "cpu" else map
+    nll = torch.zeros(len(order))
+    nll[order] = torch.stack(list(each(of_column, range(len(order))))).cpu()
     return nll

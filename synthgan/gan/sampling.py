@@ -135,7 +135,8 @@ class Sampler:
         """Tell to what the factors of products are rounded."""
         latent = self.decoder.latent.weight
         with self.mixed:
-            return self.decoder.latent(latent.new_zeros(1, latent.shape[1])).dtype
+            product: Tensor = self.decoder.latent(latent.new_zeros(1, latent.shape[1]))
+        return product.dtype
 
     def calibrate(self, frequency: Tensor, n_rows: int, rng: np.random.Generator) -> Tensor:
         """Find the offsets for which every code is drawn as often as in training.

@@ -150,8 +150,8 @@ def train_autoencoder(
         average.update(step)
 
         if run.at_interval:
-            with average.swapped_in(), mixed:
-                heldout_loss = float(chain_nll(decoder, heldout, order).sum())
+            with average.swapped_in():
+                heldout_loss = float(chain_nll(decoder, heldout, order, mixed).sum())
                 is_patient = best.offer(heldout_loss, networks)
             run.record(
                 loss=float(row_loss[:b_chain].mean().detach()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, cast
@@ -33,8 +34,8 @@ from synthgan.trees import grow
 __all__ = ["TabularGAN"]
 
 # A budget is shared out: the decoder makes the rows of the default chain, so it gets the larger part.
-# What is left over pays for encoding and calibration.
-_AUTOENCODER_SHARE, _GAN_SHARE, _TREES_SHARE = 0.55, 0.35, 0.05
+# No trees are begun after the last share; what is left over pays for encoding and calibration.
+_AUTOENCODER_SHARE, _GAN_SHARE, _TRAINING_SHARE = 0.55, 0.35, 0.95
 _GENERATOR_DIM, _CRITIC_DIM = 192, 256
 
 
@@ -401,8 +402,12 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
 
     def _train(self, network: LatentGAN, encoded: EncodedTable, run: Run) -> None:
         autoencoder, gan = self._plans(len(encoded), network.book.marginal_nats(encoded))
-        seconds = math.inf if self.max_seconds is None else _TREES_SHARE * self.max_seconds
-        trees = partial(grow, n_trees=self.n_trees, seed=run.seed, max_seconds=seconds)
+        end = time.perf_counter() + _TRAINING_SHARE * (self.max_seconds or math.inf)
+
+        def is_over() -> bool:
+            return run.interrupted or time.perf_counter() > end
+
+        trees = partial(grow, n_trees=self.n_trees, seed=run.seed, is_over=is_over)
         network.train_on(
             encoded, autoencoder, gan, self.heldout_fraction, run, trees if self.n_trees else None
         )
