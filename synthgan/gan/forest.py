@@ -151,8 +151,8 @@ class Forest(nn.Module):
         n_rows = max(1, _BLOCK_LEAVES // max(1, len(trees)))
 
         def votes(codes: Tensor) -> Tensor:
-            added = []
-            for rows in (strides @ (codes - self.book.starts).T).split(n_rows, dim=1):  # (n, r)
+            added, combinations = [], (strides @ (codes - self.book.starts).T.double()).long()  # (n, b)
+            for rows in combinations.split(n_rows, dim=1):
                 left = leaves.new_full((rows.shape[1], len(trees)), _ALL, dtype=torch.int32)  # (r, t)
                 for combination, (_, table) in zip(rows.unbind(), tables, strict=True):
                     left &= table.index_select(0, combination)
@@ -173,8 +173,11 @@ class Forest(nn.Module):
         return {j: prepared(number, j) for number, j in enumerate(self.columns.tolist())}
 
     def _strides(self, groups: list[list[int]]) -> Tensor:
-        """Factors that make one number of the local codes of each group of spans, (n, g)."""
-        strides = np.zeros((len(groups), len(self.book.widths)), dtype=np.int64)
+        """Factors that make one number of the local codes of each group of spans, (n, g).
+
+        In float64, which is exact here: a GPU does not multiply matrices of integers.
+        """
+        strides = np.zeros((len(groups), len(self.book.widths)))
         for group, columns in enumerate(groups):
             stride = 1
             for j in reversed(columns):
