@@ -136,7 +136,7 @@ class CodeBook(nn.Module):
         super().__init__()
         levels = [span.n_levels for span in layout.spans]
         self.widths = [span.n_codes for span in layout.spans]
-        self.spans = [slice(span.start, span.start + span.n_codes) for span in layout.spans]
+        self._spans = [slice(span.start, span.start + span.n_codes) for span in layout.spans]
         self.fine = [j for j, level in enumerate(levels) if (level != ATOM).any()]
         flat = np.concatenate(levels) if levels else np.zeros(0, np.int32)
         cells = np.where(flat == CONTINUOUS, CELLS, flat)
@@ -170,7 +170,7 @@ class CodeBook(nn.Module):
 
     def span(self, j: int) -> slice:
         """Offsets of the codes of column j."""
-        return self.spans[j]
+        return self._spans[j]
 
     def marginal_nats(self, encoded: EncodedTable) -> float:
         """Nats that a row of independent columns tells: the entropy of codes, and of equal cells in them."""

@@ -128,7 +128,8 @@ class Sampler:
             weight = decoder.code_weight().to(self._product_dtype())
             self.cell_in = decoder.cell_in.to(weight.dtype)
             self.bias = decoder.bias + offsets
-            self.heads = [(self.bias[span], weight[span].T) for span in self.book.spans]
+            spans = map(self.book.span, range(n_spans))
+            self.heads = [(self.bias[span], weight[span].T) for span in spans]
 
     @torch.no_grad()
     def _product_dtype(self) -> torch.dtype:

@@ -3,6 +3,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from synthgan import IndependentSynthesizer, TabularGAN, load
 from synthgan.constraints import Inequality
@@ -173,6 +174,20 @@ def test_trees_of_numbers_keep_rules_and_a_budget_in_time(heights):
     hurried = TabularGAN(**CHAIN, constraints=rules, max_seconds=1e-3).fit(table)
     assert len(hurried.model_.tilts.columns) == 0
     assert len(hurried.sample(10)) == 10
+
+
+def test_trees_that_grow_beside_the_gan_are_those_that_grow_after_it(heights, tilting):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first, second = (TabularGAN(**SMALL).fit(heights) for _ in range(2))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert len(first.model_.tilts.columns) > 0
+    for name, value in first.model_.state_dict().items():
+        assert torch.equal(value, second.model_.state_dict()[name]), name
+    assert first.model_.tilts.columns.tolist() == tilting.model_.tilts.columns.tolist()
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, "all", True])
