@@ -134,7 +134,7 @@ class LatentGAN(nn.Module):
         self._calibrate(frequency, run.seed)
 
     def sampler(self, n_passes: int | None) -> Sampler:
-        """Prepare sampling in `n_passes`; None means one column a pass, with trees."""
+        """Prepare sampling in `n_passes`; None means one column a pass, where trees tilt numbers."""
         order = self.order
         n_passes = len(order) if n_passes is None else n_passes
         is_chain = n_passes >= len(order)
@@ -145,7 +145,7 @@ class LatentGAN(nn.Module):
             self.offsets[int(is_chain)],
             n_passes,
             tilts=self.tilts if is_chain else None,
-            forest=self.forest if is_chain else None,
+            forest=self.forest,
             mixed=self.mixed,
         )
 
@@ -172,7 +172,7 @@ class LatentGAN(nn.Module):
     def _calibrate(self, frequency: Tensor, seed: int) -> None:
         """Set the offsets of the chain and of one pass, such that codes keep their training frequency."""
         self.offsets.zero_()
-        for kind, n_passes in enumerate((1, None)):
+        for kind, n_passes in enumerate((1, None)):  # the chain last: its rows calibrate the forest
             sampler = self.sampler(n_passes)
             rng = stream(seed, "calibration", kind)
             self.offsets[kind] = sampler.calibrate(frequency, _CALIBRATION_ROWS, rng)

@@ -392,13 +392,18 @@ class Sampler:
         allowed: Allowed | None,
         frequency: Tensor | None,
     ) -> None:
-        """Draw column j by the decoder, given all other cells, its logits tilted by trees."""
+        """Draw column j by the decoder, given all other cells, its logits tilted by trees.
+
+        The forest's bias calibrates it; the offsets, which are for other contexts, are left out.
+        """
         span, part = self.book.span(j), drawn.apart(rows)
         known = torch.ones(1, len(self.book.widths), dtype=torch.bool, device=part.codes.device)
         known[:, j] = False
         shown = known.expand(len(part.codes), -1)
         hidden = self._hidden(self.decoder.embed(Rows(part.codes, part.cells), shown, self.tables))
-        logits = self._logits(j, hidden) + self.forest.bias[span] + self.votes[number](part.codes)
+        _, weight = self.heads[j]
+        bias = self.decoder.bias[span] + self.forest.bias[span]
+        logits = hidden @ weight + bias + self.votes[number](part.codes)
         if frequency is not None:
             offsets = _offsets_to_match(logits, frequency[span])
             self.forest.bias[span] += offsets

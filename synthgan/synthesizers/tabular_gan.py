@@ -106,10 +106,10 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     conditional_share : float in [0, 1], default 0.25
         Share of the GAN's rows that are trained with some cells observed.
     n_trees : int >= 0, default 200
-        Most trees of a boosted model for one column, in the default chain of passes. Where a number or a time
-        is drawn, given the columns before it, trees tilt what the decoder says towards low or high values,
-        towards the middle or the ends, if they clearly save .005 nats of held-out rows. At the end, some
-        columns are drawn once more given all others: those of 2 to 10 categories where a classifier
+        Most trees of a boosted model for one column. Where the default chain of passes draws a number or a
+        time, given the columns before it, trees tilt what the decoder says towards low or high values,
+        towards the middle or the ends, if they clearly save .005 nats of held-out rows. At the end, however
+        many the passes, some columns are drawn once more given all others: those of 2 to 10 categories where a classifier
         foretells held-out cells better than the decoder; and of the last third of the chain numbers, by
         trees that tilt, if they clearly save .04 nats against the decoder and .02 against what the chain
         implies. None are grown at 0, nor with fewer than 20 held-out rows.
@@ -294,10 +294,9 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         n_passes : int >= 1, optional
             Passes of the decoder, instead of the constructor's. 1: all columns at once from one
             forward pass of the generator. As many as columns, or more: one column a pass, each
-            given all before, without the generator, and at last those that have trees once more.
-            Between: groups of columns, given the
+            given all before, without the generator. Between: groups of columns, given the
             generator's latent vector and the groups before. Columns with conditions come before
-            and do not count.
+            and do not count, nor do those that trees draw once more at the end.
 
         Returns
         -------

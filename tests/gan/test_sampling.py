@@ -453,8 +453,8 @@ def test_restricted_columns_are_shown_by_their_modes_and_then_as_they_are():
 # Trees have the last word
 
 
-def with_last_word(made, layout, j, bias, direction=0.0):
-    """A chain after which column j is drawn by the same logits in all rows, or by the decoder and these."""
+def with_last_word(made, layout, j, bias, direction=0.0, n_passes=len(MIXED), offsets=None):
+    """Passes after which column j is drawn by the same logits in all rows, or by the decoder and these."""
     book, span = made.book, made.book.span(j)
     flat = torch.zeros(layout.width)
     flat[span] = torch.tensor(bias)
@@ -468,15 +468,15 @@ def with_last_word(made, layout, j, bias, direction=0.0):
         axis=torch.tensor([int(direction != 0)]),
         leaves=torch.zeros(1, MAX_LEAVES),  # one tree of one leaf, that adds nothing
     )
-    offsets = torch.zeros(layout.width)
-    order = order_of(layout)
-    chain = Sampler(made.decoder, made.generator, order, offsets, len(layout))
-    return chain, Sampler(made.decoder, made.generator, order, offsets, len(layout), forest=forest)
+    parts = made.decoder, made.generator, order_of(layout)
+    offsets = torch.zeros(layout.width) if offsets is None else offsets
+    return tuple(Sampler(*parts, offsets, n_passes, forest=last) for last in (None, forest))
 
 
-def test_only_the_column_with_trees_is_drawn_again():
+@pytest.mark.parametrize("n_passes", [1, 2, len(MIXED)])
+def test_only_the_column_with_trees_is_drawn_again(n_passes):
     made = networks(MIXED)
-    chain, again = with_last_word(made, MIXED, 1, [0.0, 30.0])
+    chain, again = with_last_word(made, MIXED, 1, [0.0, 30.0], n_passes=n_passes)
     before, after = (sampler.draw(200, np.random.default_rng(0)) for sampler in (chain, again))
     assert (after[0].codes[:, 1] == made.book.span(1).stop - 1).all()
     assert not torch.equal(before[0].codes[:, 1], after[0].codes[:, 1])
@@ -570,9 +570,11 @@ def tilted_logits(made, rows, j):
         return made.decoder.code_logits(made.decoder.hidden(made.decoder.embed(rows, known)))
 
 
-def test_a_number_is_drawn_by_the_decoder_given_all_other_cells():
-    made, shift = networks(MIXED), [0.0, 1.0, -1.0, 0.5, 0.0]
-    chain, again = with_last_word(made, MIXED, 2, shift, direction=1.0)
+@pytest.mark.parametrize("n_passes", [1, len(MIXED)])
+def test_a_number_is_drawn_by_the_decoder_given_all_other_cells(n_passes):
+    made, shift, offsets = networks(MIXED), [0.0, 1.0, -1.0, 0.5, 0.0], torch.zeros(MIXED.width)
+    offsets[made.book.span(2).start] = 9.0  # of the passes: the last word goes without
+    chain, again = with_last_word(made, MIXED, 2, shift, 1.0, n_passes, offsets)
     before, after = (sampler.draw(20_000, np.random.default_rng(0)) for sampler in (chain, again))
     others = [0, 1, 3, 4]
     assert torch.equal(before[0].codes[:, others], after[0].codes[:, others])
