@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from torch import Tensor
 
+from synthgan.gan.codebook import CodeBook, Rows
 from synthgan.gan.forest import MAX_LEAVES, Forest, tilts_of
-from synthgan.gan.networks import CodeBook, Decoder, Rows
+from synthgan.gan.networks import Decoder
 
 __all__ = [
     "Parts",

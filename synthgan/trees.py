@@ -25,9 +25,10 @@ from synthgan.boosting import (
     n_trees_at_once,
     tilted,
 )
+from synthgan.gan.codebook import CodeBook, Rows
 from synthgan.gan.forest import Forest
 from synthgan.gan.likelihood import chain_conditional
-from synthgan.gan.networks import CodeBook, Decoder, Rows
+from synthgan.gan.networks import Decoder
 from synthgan.gan.threads import Each, in_threads
 
 __all__ = ["MAX_CLASSES", "grow"]

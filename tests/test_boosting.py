@@ -5,8 +5,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from synthgan import boosting
 from synthgan.boosting import code_log_likelihood, code_values, decoder_logits, normal_scores, tilted
+from synthgan.gan.codebook import CodeBook
 from synthgan.gan.forest import MAX_LEAVES, Forest, tilts_of
-from synthgan.gan.networks import CodeBook
 from synthgan.layout import ATOM, EncodedTable, Layout
 from tests.gan.tables import (
     MIXED,

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from synthgan import trees
+from synthgan.gan.codebook import CodeBook
 from synthgan.gan.forest import Forest
-from synthgan.gan.networks import CodeBook
 from synthgan.gan.threads import in_threads
 from synthgan.layout import ATOM, CONTINUOUS, Layout
 from synthgan.trees import grow

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from synthgan.gan.networks import CodeBook, Rows
+from synthgan.gan.codebook import CodeBook, Rows
 from synthgan.layout import EncodedConditions, Permitted
 
 __all__ = ["Allowed", "Given", "canonical_order", "grouped", "prefix_masks", "subset_masks"]

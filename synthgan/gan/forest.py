@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from synthgan.gan.networks import CodeBook
+from synthgan.gan.codebook import CodeBook
 
 __all__ = ["MAX_LEAVES", "Forest", "tilts_of"]
 

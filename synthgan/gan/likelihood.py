@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from synthgan.gan.codebook import CodeBook, Rows
 from synthgan.gan.forest import Forest
 from synthgan.gan.losses import column_nll
 from synthgan.gan.model import LatentGAN
-from synthgan.gan.networks import CodeBook, Decoder, Rows
+from synthgan.gan.networks import Decoder
 from synthgan.layout import EncodedTable
 from synthgan.seeding import stream
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from synthgan.gan.networks import Decoder, Rows
+from synthgan.gan.codebook import Rows
+from synthgan.gan.networks import Decoder
 from synthgan.gan.threads import in_threads
 
 __all__ = ["chain_nll", "column_nll", "hidden_nll"]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from synthgan.gan.codebook import CodeBook
 from synthgan.gan.conditions import canonical_order
 from synthgan.gan.forest import Forest
-from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, initialise
+from synthgan.gan.networks import Critic, Decoder, Encoder, Generator, initialise
 from synthgan.gan.precision import mixed_precision
 from synthgan.gan.run import Run
 from synthgan.gan.sampling import Sampler

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from synthgan.gan.codebook import CELLS, Rows
 from synthgan.gan.conditions import Allowed, Given, grouped
 from synthgan.gan.drawn import Drawn
 from synthgan.gan.forest import Forest
-from synthgan.gan.networks import CELLS, Decoder, Generator, Rows
+from synthgan.gan.networks import Decoder, Generator
 from synthgan.gan.threads import in_threads
 
 __all__ = ["Sampler", "inverse_cdf"]

@@ -15,10 +15,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from synthgan.gan.codebook import Rows
 from synthgan.gan.conditions import prefix_masks, subset_masks
 from synthgan.gan.games import GAMES, PENALTIES, wasserstein_distance
 from synthgan.gan.losses import chain_nll, hidden_nll
-from synthgan.gan.networks import Critic, Decoder, Encoder, Generator, Rows
+from synthgan.gan.networks import Critic, Decoder, Encoder, Generator
 from synthgan.gan.run import BestWeights, HasState, MovingAverage, Run, set_rate, warm_linear
 
 __all__ = [

@@ -15,11 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthgan.constraints import Constraint
 from synthgan.errors import ModelFileError
+from synthgan.gan.codebook import CELLS
 from synthgan.gan.conditions import Allowed, Given
 from synthgan.gan.games import check_packs
 from synthgan.gan.likelihood import log_likelihood, realism
 from synthgan.gan.model import Architecture, LatentGAN
-from synthgan.gan.networks import CELLS
 from synthgan.gan.precision import PRECISIONS
 from synthgan.gan.run import Run
 from synthgan.gan.training import AutoencoderPlan, GANPlan, Loss
@@ -109,10 +109,10 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         Most trees of a boosted model for one column. Where the default chain of passes draws a number or a
         time, given the columns before it, trees tilt what the decoder says towards low or high values,
         towards the middle or the ends, if they clearly save .005 nats of held-out rows. At the end, however
-        many the passes, some columns are drawn once more given all others: those of 2 to 10 categories where a classifier
-        foretells held-out cells better than the decoder; and of the last third of the chain numbers, by
-        trees that tilt, if they clearly save .04 nats against the decoder and .02 against what the chain
-        implies. None are grown at 0, nor with fewer than 20 held-out rows.
+        many the passes, some columns are drawn once more given all others: those of 2 to 10 categories where
+        a classifier foretells held-out cells better than the decoder; and of the last third of the chain
+        numbers, by trees that tilt, if they clearly save .04 nats against the decoder and .02 against what
+        the chain implies. None are grown at 0, nor with fewer than 20 held-out rows.
     n_passes : int >= 1, optional
         Decoder passes of `sample`, see there; None means one for each column.
     max_seconds : float > 0, optional

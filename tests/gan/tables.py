@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from synthgan.gan.codebook import CodeBook
 from synthgan.gan.conditions import canonical_order
 from synthgan.gan.forest import MAX_LEAVES, Forest
-from synthgan.gan.networks import CodeBook, Critic, Decoder, Encoder, Generator, initialise
+from synthgan.gan.networks import Critic, Decoder, Encoder, Generator, initialise
 from synthgan.layout import ATOM, CONTINUOUS, EncodedTable, Layout, Span
 
 LATENT, NOISE, HIDDEN = 3, 4, 16

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from synthgan.gan.codebook import CodeBook
 from synthgan.gan.conditions import Allowed, Given, canonical_order, grouped, prefix_masks, subset_masks
-from synthgan.gan.networks import CodeBook
 from synthgan.layout import EncodedConditions, Permitted
 from tests.gan.tables import MIXED, atoms, order_of, random_table, seeded
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgan.gan import forest as forest_module
+from synthgan.gan.codebook import CodeBook
 from synthgan.gan.forest import MAX_LEAVES, Forest, tilts_of
-from synthgan.gan.networks import CodeBook
 from synthgan.layout import ATOM, Layout
 from tests.gan.tables import MIXED, atoms, random_table, span
 

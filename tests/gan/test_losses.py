@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from synthgan.gan.codebook import Rows
 from synthgan.gan.losses import chain_nll, column_nll, hidden_nll
-from synthgan.gan.networks import Rows
 from synthgan.layout import CONTINUOUS, Layout
 from tests.gan.tables import MIXED, atoms, networks, ramps_of, random_table, seeded, span
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from synthgan.gan.codebook import Rows
 from synthgan.gan.conditions import Allowed, Given, grouped
 from synthgan.gan.drawn import Drawn
 from synthgan.gan.forest import MAX_LEAVES, Forest
-from synthgan.gan.networks import Rows
 from synthgan.gan.sampling import Sampler, inverse_cdf
 from synthgan.layout import EncodedConditions, EncodedTable, Permitted
 from tests.gan.tables import MIXED, NOISE, atoms, networks, order_of, random_table, seeded, tilting
@@ -453,7 +453,7 @@ def test_restricted_columns_are_shown_by_their_modes_and_then_as_they_are():
 # Trees have the last word
 
 
-def with_last_word(made, layout, j, bias, direction=0.0, n_passes=len(MIXED), offsets=None):
+def with_last_word(made, layout, j, bias, direction=0.0, n_passes=99, offsets=None):
     """Passes after which column j is drawn by the same logits in all rows, or by the decoder and these."""
     book, span = made.book, made.book.span(j)
     flat = torch.zeros(layout.width)

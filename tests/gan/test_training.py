@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from synthgan.errors import TrainingDivergedError
+from synthgan.gan.codebook import Rows
 from synthgan.gan.losses import chain_nll
-from synthgan.gan.networks import Rows
 from synthgan.gan.run import Run
 from synthgan.gan.training import (
     AutoencoderPlan,
