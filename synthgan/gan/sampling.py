@@ -374,11 +374,7 @@ class Sampler:
     ) -> None:
         """Draw column j by its trees; all its codes are atoms, so it has used one number of three so far."""
         span = self.book.span(j)
-        logits = self.forest.bias[span] + self.votes[number](drawn.codes[rows])
-        if frequency is not None:
-            offsets = _offsets_to_match(logits, frequency[span])
-            self.forest.bias[span] += offsets
-            logits += offsets
+        logits = self._calibrated(j, self.votes[number](drawn.codes[rows]), frequency)
         if allowed is not None:
             logits = logits + allowed.log_mass
         drawn.codes[rows, j] = inverse_cdf(logits, uniform[rows]) + span.start
@@ -397,20 +393,23 @@ class Sampler:
 
         The forest's bias calibrates it; the offsets, which are for other contexts, are left out.
         """
-        span, part = self.book.span(j), drawn.apart(rows)
+        part = drawn.apart(rows)
         known = torch.ones(1, len(self.book.widths), dtype=torch.bool, device=part.codes.device)
         known[:, j] = False
         shown = known.expand(len(part.codes), -1)
         hidden = self._hidden(self.decoder.embed(Rows(part.codes, part.cells), shown, self.tables))
         _, weight = self.heads[j]
-        bias = self.decoder.bias[span] + self.forest.bias[span]
-        logits = hidden @ weight + bias + self.votes[number](part.codes)
-        if frequency is not None:
-            offsets = _offsets_to_match(logits, frequency[span])
-            self.forest.bias[span] += offsets
-            logits += offsets
+        logits = hidden @ weight + self.decoder.bias[self.book.span(j)] + self.votes[number](part.codes)
+        logits = self._calibrated(j, logits, frequency)
         self._draw_column(j, hidden, logits, part, numbers[rows], allowed)
         drawn.codes[rows], drawn.cells[rows], drawn.places[rows] = part.codes, part.cells, part.places
+
+    def _calibrated(self, j: int, logits: Tensor, frequency: Tensor | None) -> Tensor:
+        """Add the forest's bias of column j, which is moved first if it is to meet `frequency`."""
+        span = self.book.span(j)
+        if frequency is not None:
+            self.forest.bias[span] += _offsets_to_match(logits + self.forest.bias[span], frequency[span])
+        return logits + self.forest.bias[span]
 
     def _hidden(self, embedded: Tensor) -> Tensor:
         """Run the decoder's trunk, (m, h) -> (m, h), rounded as the factors of products are."""
