@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from synthgan.gan.categorical import inverse_cdf, offsets_to_match
 from synthgan.gan.codebook import CELLS, Rows
 from synthgan.gan.conditions import Allowed, Given, grouped
 from synthgan.gan.drawn import Drawn
@@ -25,53 +26,10 @@ from synthgan.gan.forest import Forest
 from synthgan.gan.networks import Decoder, Generator
 from synthgan.gan.threads import in_threads
 
-__all__ = ["Sampler", "inverse_cdf"]
+__all__ = ["Sampler"]
 
 N_CANDIDATES = 8  # draws of several restricted columns, of which one is taken
 _MOSTLY = 0.6  # share of rows above which several restrictions are first left to chance
-
-
-def inverse_cdf(logits: Tensor, uniform: Tensor, context: Tensor | None = None) -> Tensor:
-    """Draw from categorical distributions, one uniform number a draw.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (m, k)
-        Unnormalised log probabilities of m contexts.
-    uniform : Tensor of shape (b,)
-        Numbers in [0, 1).
-    context : int64 Tensor of shape (b,) or None
-        Row of `logits` that each draw uses; None when b = m.
-
-    Returns
-    -------
-    int64 Tensor of shape (b,)
-        In [0, k).
-
-    Examples
-    --------
-    >>> inverse_cdf(torch.tensor([[0.0, 0.0]]), torch.tensor([0.4, 0.6]), torch.tensor([0, 0])).tolist()
-    [0, 1]
-    """
-    cumulative = (logits - logits.amax(dim=1, keepdim=True)).exp_().cumsum_(dim=1)  # (m, k)
-    if context is not None:
-        cumulative = cumulative[context]  # (b, k)
-    target = uniform[:, None] * cumulative[:, -1:]
-    drawn = torch.searchsorted(cumulative, target, right=True).squeeze(1)
-    return drawn.clamp_(max=logits.shape[1] - 1)
-
-
-def _offsets_to_match(logits: Tensor, frequency: Tensor, share: Tensor | None = None) -> Tensor:
-    """Offsets of shape (k,) with which the mean probabilities of m contexts meet `frequency`, shape (k,).
-
-    `share`, shape (m,), weighs the contexts; equally without it.
-    """
-    offsets = torch.zeros_like(frequency)
-    for _ in range(8):
-        probability = (logits + offsets).softmax(dim=1)  # (m, k)
-        made = probability.mean(dim=0) if share is None else share @ probability
-        offsets += ((frequency + 1e-6) / (made + 1e-6)).log().clamp(-2, 2)
-    return offsets
 
 
 def _uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
@@ -408,7 +366,7 @@ class Sampler:
         """Add the forest's bias of column j, which is moved first if it is to meet `frequency`."""
         span = self.book.span(j)
         if frequency is not None:
-            self.forest.bias[span] += _offsets_to_match(logits + self.forest.bias[span], frequency[span])
+            self.forest.bias[span] += offsets_to_match(logits + self.forest.bias[span], frequency[span])
         return logits + self.forest.bias[span]
 
     def _hidden(self, embedded: Tensor) -> Tensor:
@@ -439,7 +397,7 @@ class Sampler:
         span, share = self.book.span(j), None
         if drawn.context is not None:
             share = torch.bincount(drawn.context, minlength=len(logits)) / len(drawn.codes)  # (m,)
-        offsets = _offsets_to_match(logits, frequency[span], share)
+        offsets = offsets_to_match(logits, frequency[span], share)
         self.bias[span] += offsets
         return offsets
 
