@@ -24,7 +24,7 @@ _LOOKS = (  # AUC of the classifier from which on the words hold
     (0.65, "Partly: a classifier tells many rows apart"),
     (0.55, "Closely: a classifier does somewhat better than guessing"),
     (0.45, "Very closely: a classifier can hardly tell the rows apart"),
-    (0.00, "Cannot be said: rows that stand in both tables mislead the classifier"),
+    (0.00, "Cannot be said: rows that equal or closely follow single real rows mislead the classifier"),
 )
 _WORKS = (  # share of the real model's advantage over guessing that the synthetic one keeps
     (0.95, "As well as the real data, or nearly so"),
