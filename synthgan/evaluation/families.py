@@ -85,9 +85,9 @@ def fidelity(trial: Trial) -> Findings:
     )
     if rows[-1]["high"] < _MISLED:
         trial.notes.append(
-            "c2st_gbm lies below 0.5: synthetic rows that equal single real rows (see identical_share), or "
-            "lie nearer to them than other real rows do, mislead the classifier. They were copied or learned "
-            "by heart."
+            "c2st_gbm lies below 0.5: synthetic rows that equal single real rows, or lie nearer to them than "
+            "other real rows do, mislead the classifier. The tables share more than a distribution; see "
+            "identical_share and the attacks on membership."
         )
     rows += trial.referenced(
         "telling apart by regression",
