@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from synthgan.gan.codebook import CodeBook
 from synthgan.gan.conditions import canonical_order
 from synthgan.gan.forest import Forest
+from synthgan.gan.mixture import fit_mixture
 from synthgan.gan.networks import Critic, Decoder, Encoder, Generator, initialise
 from synthgan.gan.precision import mixed_precision
 from synthgan.gan.run import Run
@@ -122,6 +123,7 @@ class LatentGAN(nn.Module):
             return coverage(self._one_pass_frequency(2048, run.seed), frequency, len(order))
 
         def play() -> None:
+            self.generator.depart_from(fit_mixture(latents, LATENT_NOISE, run.rng))
             players = self.generator, self.critic, self.decoder
             train_gan(*players, latents, train, gan, diversity, run, self.mixed)
             self._match_moments(latents, run.seed)
@@ -154,20 +156,16 @@ class LatentGAN(nn.Module):
     def _match_moments(self, latents: Tensor, seed: int) -> None:
         """Give the generator's output the mean and covariance of the real latent vectors.
 
-        z' = L_real L_fake^-1 (z - mean_fake) + mean_real with Cholesky factors L, folded into
-        the generator's last layers.
+        A = L_real L_fake^-1 with Cholesky factors L of the covariances, b = mean_real - A mean_fake.
         """
+        generator = self.generator
         fake = self._generate(_CALIBRATION_ROWS, seed)
-        noisy_identity = LATENT_NOISE**2 * torch.eye(latents.shape[1], device=latents.device)
-        real_factor = torch.linalg.cholesky(latents.T.cov(correction=0) + noisy_identity)
-        fake_factor = torch.linalg.cholesky(
-            fake.T.cov(correction=0) + 1e-4 * torch.eye(fake.shape[1], device=fake.device)
-        )
+        noise = LATENT_NOISE**2 * torch.eye(latents.shape[1], device=latents.device)
+        real_factor = torch.linalg.cholesky(latents.T.cov(correction=0) + noise)
+        fake_factor = torch.linalg.cholesky(fake.T.cov(correction=0) + 1e-3 * noise)
         colour = torch.linalg.solve_triangular(fake_factor, real_factor, upper=False, left=False)
-        out, skip = self.generator.out, self.generator.skip
-        out.bias.copy_(colour @ (out.bias - fake.mean(0)) + latents.mean(0))
-        out.weight.copy_(colour @ out.weight)
-        skip.weight.copy_(colour @ skip.weight)
+        generator.shift.copy_(latents.mean(0) + colour @ (generator.shift - fake.mean(0)))
+        generator.colour.copy_(colour @ generator.colour)
 
     @torch.no_grad()
     def _calibrate(self, frequency: Tensor, seed: int) -> None:

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from synthgan.gan.codebook import CodeBook, Rows
 from synthgan.gan.games import Score
 from synthgan.gan.layers import SLOPE, through_slope
+from synthgan.gan.mixture import MAX_COMPONENTS, Mixture
 from synthgan.gan.precision import widened
 
 __all__ = ["Critic", "Decoder", "Encoder", "Generator", "initialise"]
@@ -231,32 +232,53 @@ class Encoder(nn.Module):
 class Generator(nn.Module):
     """G(noise, observed) -> z, with ``observed`` as the decoder embeds it.
 
-    z = noise[:z] + f(noise, observed), with f = 0 at the start: the latent space is normalised,
-    so that Gaussian noise is the natural point to depart from.
+    z = A (z_0 + f(noise, z_0, observed)) + b, with f = 0, A = I, b = 0 at the start. The first number of the
+    noise chooses a component of a mixture of Gaussians, those that follow are z_0 within it.
     """
+
+    bounds: Tensor
+    means: Tensor
+    factors: Tensor
+    colour: Tensor
+    shift: Tensor
 
     def __init__(
         self, noise_dim: int, condition_dim: int, hidden_dim: int, n_blocks: int, latent_dim: int
     ) -> None:
         super().__init__()
         self.noise = _linear(noise_dim, hidden_dim)
+        self.start = _linear(latent_dim, hidden_dim, bias=False)
         self.condition = _low_rank(condition_dim, hidden_dim)
         self.blocks = nn.Sequential(*(ResidualBlock(hidden_dim, hidden_dim) for _ in range(n_blocks)))
         self.norm = nn.LayerNorm(hidden_dim)
         self.out = _linear(hidden_dim, latent_dim)
-        self.skip = _linear(noise_dim, latent_dim, bias=False)
+        k = MAX_COMPONENTS  # of which a small table fills a few
+        self.register_buffer("bounds", torch.ones(k - 1))
+        self.register_buffer("means", torch.zeros(k, latent_dim))
+        self.register_buffer("factors", torch.eye(latent_dim).repeat(k, 1, 1))
+        self.register_buffer("colour", torch.eye(latent_dim))
+        self.register_buffer("shift", torch.zeros(latent_dim))
 
     def reset(self, _: torch.Generator) -> None:
-        """Start as the projection on the first dimensions of the noise."""
+        """Start with what is drawn from the mixture."""
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
-        nn.init.eye_(self.skip.weight)
+
+    def depart_from(self, mixture: Mixture) -> None:
+        """Take a mixture over latent vectors; before, it is one standard Gaussian."""
+        k = len(mixture.weights)
+        self.bounds[: k - 1], self.bounds[k - 1 :] = mixture.weights.cumsum(0)[:-1], 1.0
+        self.means[:k], self.factors[:k] = mixture.means, mixture.factors
 
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Generate latent vectors, shape (b, z)."""
-        hidden = self.norm(self.blocks(self.noise(noise) + self.condition(condition)))
-        latent: Tensor = self.skip(noise) + self.out(hidden)
-        return widened(latent)
+        component = torch.searchsorted(self.bounds, torch.special.ndtr(noise[:, 0].contiguous()))
+        within = noise[:, None, 1 : 1 + self.means.shape[1]]  # (b, 1, z), fewer of a short noise
+        factors = self.factors[component, :, : within.shape[2]]
+        start = self.means[component] + (factors * within).sum(dim=2)  # (b, z), in float32 in any precision
+        embedded = self.noise(noise) + self.start(start) + self.condition(condition)
+        latent = start + self.out(self.norm(self.blocks(embedded)))
+        return widened(F.linear(latent, self.colour, self.shift))
 
 
 class Critic(nn.Module):

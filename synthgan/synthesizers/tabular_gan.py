@@ -99,7 +99,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     penalty_interval : int >= 1, default 4
         The critic pays the penalty in one of so many steps, and then so many times (lazy regularisation,
         Karras et al. 2020): a quarter of the time of a step less.
-    generator_lr, critic_lr : float > 0, default 9e-4 and 1.2e-3
+    generator_lr, critic_lr : float > 0, default 9e-5 and 1.2e-3
         Learning rates of Adam, constant for the first half and then falling linearly.
     pac_size : int >= 1, default 1
         Rows that the critic judges together (PacGAN), against mode collapse.
@@ -188,7 +188,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         n_critic: int = 1,
         gradient_penalty: float | None = None,
         penalty_interval: int = 4,
-        generator_lr: float = 9e-4,
+        generator_lr: float = 9e-5,
         critic_lr: float = 1.2e-3,
         pac_size: int = 1,
         conditional_share: float = 0.25,

@@ -151,8 +151,7 @@ def test_a_collapsed_generator_covers_little():
     model = model_of(layout)
     initialise(model, seeded())
     with torch.no_grad():
-        for name in ("out", "skip"):
-            getattr(model.generator, name).weight.zero_()
+        model.generator.colour.zero_()
         model.decoder.bias[[0, 10]] = 20.0
     made = model._one_pass_frequency(200, seed=0)
     assert coverage(made, torch.full((20,), 0.1), 2) == pytest.approx(0.1)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthgan.gan.codebook import CELLS, CodeBook, Rows
-from synthgan.gan.networks import Decoder, initialise
+from synthgan.gan.mixture import Mixture
+from synthgan.gan.networks import Decoder, Generator, initialise
 from synthgan.layout import ATOM, CONTINUOUS
 from tests.gan.tables import (
     HIDDEN,
@@ -153,10 +154,28 @@ def test_the_condition_matters_to_both_players(name):
     assert not torch.isclose(one, other).any()
 
 
-def test_an_untrained_generator_passes_the_noise_on():
+def test_an_untrained_generator_passes_all_but_the_first_number_of_the_noise_on():
     generator = networks(MIXED, shaken=False).generator
     noise = torch.randn(5, NOISE, generator=seeded())
-    torch.testing.assert_close(generator(noise, torch.ones(5, HIDDEN)), noise[:, :LATENT])
+    made = generator(noise, torch.ones(5, HIDDEN))
+    passed = noise[:, 1 : 1 + LATENT]
+    torch.testing.assert_close(made[:, : passed.shape[1]], passed)
+    assert (made[:, passed.shape[1] :] == 0).all()
+
+
+def test_a_generator_departs_from_its_mixture():
+    """Two points and one line: the first number of the noise chooses between them."""
+    generator = Generator(3, HIDDEN, HIDDEN, 1, 2)
+    initialise(generator, seeded())
+    factors = torch.zeros(3, 2, 2)
+    factors[2, 1, 0] = 3.0
+    generator.depart_from(
+        Mixture(torch.tensor([0.25, 0.25, 0.5]), torch.tensor([[1.0, 2.0], [5.0, 6.0], [0.0, 0.0]]), factors)
+    )
+    # of the normal distribution, a quarter is below -0.67 and a half below 0
+    noise = torch.tensor([[-0.7, 9, 9], [-0.6, 9, 9], [-0.1, 9, 9], [0.1, 2, 9], [9.0, -1, 9]])
+    made = generator(noise, torch.zeros(5, HIDDEN))
+    torch.testing.assert_close(made, torch.tensor([[1.0, 2.0], [5, 6], [5, 6], [0, 6], [0, -3]]))
 
 
 def test_the_encoder_learns_to_normalise_its_latent_space():
