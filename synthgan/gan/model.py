@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -123,9 +124,13 @@ class LatentGAN(nn.Module):
             return coverage(self._one_pass_frequency(2048, run.seed), frequency, len(order))
 
         def play() -> None:
+            start = time.perf_counter()
             self.generator.depart_from(fit_mixture(latents, LATENT_NOISE, run.rng))
+            left = gan  # of a budget, what the mixture leaves, be it a single step: it is worth more
+            if gan.max_seconds is not None:
+                left = replace(gan, max_seconds=max(gan.max_seconds - time.perf_counter() + start, 1e-3))
             players = self.generator, self.critic, self.decoder
-            train_gan(*players, latents, train, gan, diversity, run, self.mixed)
+            train_gan(*players, latents, train, left, diversity, run, self.mixed)
             self._match_moments(latents, run.seed)
 
         if grow is None:

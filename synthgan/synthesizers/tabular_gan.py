@@ -67,7 +67,8 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     latent_dim : int >= 1, default 32
         Dimensions of z.
     noise_dim : int >= 1, default 64
-        Dimensions of the generator's noise.
+        Numbers that the generator makes a row from: one chooses a Gaussian of its mixture, the next
+        `latent_dim` a point in it.
     n_steps : int >= 1, optional
         Steps of the autoencoder. By default 1.5 times the root of what the table tells, in nats: the rows
         times the sum of the columns' entropies; but at least 300 and at most 6,000.
