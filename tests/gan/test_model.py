@@ -22,7 +22,7 @@ def model_of(layout):
     return LatentGAN(layout, Architecture(**sizes, generator_dim=HIDDEN, critic_dim=HIDDEN, pac_size=1))
 
 
-def trained(layout, n_rows=600, seed=0, n_steps=30, loss="relativistic"):
+def trained(layout, n_rows=600, seed=0, n_steps=30, loss="relativistic", max_gan_seconds=None):
     """A model trained for a moment, and its table."""
     autoencoder = AutoencoderPlan(
         n_steps=n_steps,
@@ -43,7 +43,7 @@ def trained(layout, n_rows=600, seed=0, n_steps=30, loss="relativistic"):
         generator_lr=1e-3,
         critic_lr=1e-3,
         conditional_share=0.25,
-        max_seconds=None,
+        max_seconds=max_gan_seconds,
     )
     model, table = model_of(layout), random_table(layout, n_rows)
     run = Run(model, seed)
@@ -155,3 +155,17 @@ def test_a_collapsed_generator_covers_little():
         model.decoder.bias[[0, 10]] = 20.0
     made = model._one_pass_frequency(200, seed=0)
     assert coverage(made, torch.full((20,), 0.1), 2) == pytest.approx(0.1)
+
+
+def test_a_trained_generator_departs_from_a_mixture_of_its_table(fitted):
+    model, _ = fitted
+    assert 0 < float(model.generator.bounds[0]) < 1  # 540 rows fill two components
+    assert (model.generator.bounds[1:] == 1).all()
+    assert not torch.allclose(*model.generator.means[:2])
+
+
+def test_a_time_budget_pays_for_the_mixture_first():
+    """What is left is one step, even of a budget that is less than the mixture takes."""
+    model, _ = trained(MIXED, max_gan_seconds=1e-6)
+    assert [line["step"] for line in model.history if line["phase"] == "gan"] == [1]
+    assert float(model.generator.bounds[0]) < 1
