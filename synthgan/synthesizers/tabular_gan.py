@@ -35,7 +35,7 @@ __all__ = ["TabularGAN"]
 
 # A budget is shared out: the decoder makes the rows of the default chain, so it gets the larger part.
 # No trees are begun after the last share; what is left over pays for encoding and calibration.
-_AUTOENCODER_SHARE, _GAN_SHARE, _TRAINING_SHARE = 0.55, 0.35, 0.95
+_AUTOENCODER_SHARE, _GAN_SHARE, _TRAINING_SHARE = 0.65, 0.25, 0.95
 _GENERATOR_DIM, _CRITIC_DIM = 192, 256
 
 
@@ -86,8 +86,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     patience : int >= 1, default 6
         Stop the autoencoder when the held-out loss has not fallen in so many of the 24 intervals.
     n_gan_steps : int >= 1, optional
-        Steps of the generator. By default as many as the default of `n_steps`, but at least
-        1,000.
+        Steps of the generator. By default half of the default of `n_steps`, but at least 500.
     gan_batch_size : int >= 2, default 256
         Rows in a step of the GAN; a multiple of `pac_size`.
     gan_loss : "wgan-gp" or "relativistic", default "relativistic"
@@ -117,7 +116,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     n_passes : int >= 1, optional
         Decoder passes of `sample`, see there; None means one for each column.
     max_seconds : float > 0, optional
-        Budget for `fit`: 55 % for the autoencoder, 35 % for the GAN, 5 % for trees, the rest for what
+        Budget for `fit`: 65 % for the autoencoder, 25 % for the GAN, 5 % for trees, the rest for what
         comes before and after. Learning-rate schedules are fitted to it; tables that take long to encode may
         exceed it. With a budget, equal seeds no longer give equal models.
     device : str, default "auto"
@@ -462,7 +461,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
             max_seconds=None if budget is None else _AUTOENCODER_SHARE * budget,
         )
         gan = GANPlan(
-            n_steps=self.n_gan_steps or max(n_steps, 1000),
+            n_steps=self.n_gan_steps or max(n_steps // 2, 500),
             batch_size=self.gan_batch_size,
             loss=cast(Loss, self.gan_loss),
             n_critic=self.n_critic,
