@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,6 +22,7 @@ CELLS = 16
 """Cells of equal probability that alpha of a continuous code is resolved into."""
 
 _KNOTS = 16  # ramps of the ordinal basis of a column
+_MAX_MEMBERS = 32_768  # categories of a column up to which each one in a group has an embedding of its own
 _BLOCK_ROWS = 8192  # rows that are turned into tensors at a time
 
 
@@ -62,6 +64,8 @@ class CodeBook(nn.Module):
         Offset of each span's missing value; -1 where there is none.
     fine : list of int
         Spans that have an alpha, f of them.
+    with_groups : list of int
+        Spans that have groups.
     cells : int64 Tensor of shape (w,)
         Cells that the alpha of each code has: 1 for an atom, `CELLS` for an interval,
         the number of members for a group.
@@ -72,6 +76,8 @@ class CodeBook(nn.Module):
     n_ramps : int
         Number of ramps over the ranks of ordered codes, of all columns together (piecewise-linear
         encoding, Gorishniy et al. 2022, eq. (1)).
+    n_slopes, n_members : int
+        Rows of the two tables by which alpha is shown, see `slopes`.
     """
 
     starts: Tensor
@@ -86,7 +92,7 @@ class CodeBook(nn.Module):
     fine_starts: Tensor
     continuous: Tensor
     slope_row: Tensor
-    member_base: Tensor
+    first_place: Tensor
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -94,18 +100,12 @@ class CodeBook(nn.Module):
         self.widths = [span.n_codes for span in layout.spans]
         self._spans = [slice(span.start, span.start + span.n_codes) for span in layout.spans]
         self.fine = [j for j, level in enumerate(levels) if (level != ATOM).any()]
+        self.with_groups = [j for j, level in enumerate(levels) if level.max(initial=ATOM) > ATOM]
         flat = np.concatenate(levels) if levels else np.zeros(0, np.int32)
         cells = np.where(flat == CONTINUOUS, CELLS, flat)
         self.n_cells = int(cells.max(initial=1))
-        # Alpha enters as `scale * slope[row]`: an interval has one row, scaled by alpha; a group has one row
-        # for each place in it, unscaled, shared by the groups of a column (compact: sqrt(K) rows, not K).
-        member_base, n_rows = np.full(len(layout), -1), int((flat == CONTINUOUS).sum())
-        for j in self.fine:
-            most = int(levels[j].max())
-            if most > 1:
-                member_base[j], n_rows = n_rows, n_rows + most
         slope_row = np.where(flat == CONTINUOUS, np.cumsum(flat == CONTINUOUS) - 1, 0)
-        self.n_slopes = n_rows
+        self.n_slopes, self.n_members, first_place = _places_in_groups(levels)
         for name, value in {
             "starts": layout.starts,
             "missing": np.array(
@@ -119,7 +119,7 @@ class CodeBook(nn.Module):
             "fine_starts": layout.starts[self.fine],
             "continuous": flat == CONTINUOUS,
             "slope_row": slope_row.astype(np.int64),
-            "member_base": member_base[self.fine],
+            "first_place": first_place,
         }.items():
             self.register_buffer(name, torch.as_tensor(value), persistent=False)
         self.n_ramps = int((self.ramps != 0).any(dim=1).sum())
@@ -170,19 +170,35 @@ class CodeBook(nn.Module):
         padded = F.pad(weights, (0, 0, 0, 1))[self.ramp_rows]  # (o, k, h)
         return torch.bmm(self.ramps, padded).flatten(0, 1).index_select(0, self.ramp_index)
 
-    def slopes(
-        self, codes: Tensor, cells: Tensor, fine: slice | list[int] = slice(None)
-    ) -> tuple[Tensor, Tensor]:
-        """Row of the slope table and scale for each fine cell, both of shape (b, f).
+    def slopes(self, codes: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Row of the tables by which alpha is shown, and scale, for each fine cell, both of shape (b, f).
 
-        `fine` picks some of the f spans, where `codes` and `cells` hold only those.
+        Alpha enters as ``scale * table[row]``. An interval has a row of its own, scaled by alpha. A group has
+        a row for each of its members, unscaled, beyond the first `n_slopes`; or in a column of very many
+        categories for each place in it, shared by all groups of the column: sqrt(K) rows, not K.
         """
         continuous = self.continuous[codes]
         n_cells = self.cells[codes]
         alpha = (cells + 0.5) / n_cells * 2 - 1
-        row = torch.where(continuous, self.slope_row[codes], (self.member_base[fine] + cells).clamp(min=0))
+        row = torch.where(continuous, self.slope_row[codes], self.first_place[codes] + cells)
         scale = torch.where(continuous, alpha, (n_cells > 1).float())
         return row, scale.float()
+
+
+def _places_in_groups(levels: list[NDArray[np.int32]]) -> tuple[int, int, NDArray[np.int64]]:
+    """Count the slopes and members that show alpha, and give the first row of each group, (w,)."""
+    first, n_slopes = [np.zeros(0, np.int64)], sum(int((level == CONTINUOUS).sum()) for level in levels)
+    sizes = [np.where(level > ATOM, level, 0).astype(np.int64) for level in levels]
+    shared, n_members = n_slopes, 0
+    n_slopes += sum(int(size.max()) for size in sizes if size.sum() > _MAX_MEMBERS)
+    for size in sizes:
+        if size.sum() > _MAX_MEMBERS:
+            first.append(np.full(len(size), shared))
+            shared += int(size.max())
+        else:
+            first.append(np.where(size > 0, n_slopes + n_members + np.cumsum(size) - size, 0))
+            n_members += int(size.sum())
+    return n_slopes, n_members, np.concatenate(first)
 
 
 def _ramps(layout: Layout) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ visits, and uniformly drawn subsets, which any condition may ask for.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,8 @@ from synthgan.gan.codebook import CodeBook, Rows
 from synthgan.layout import EncodedConditions, Permitted
 
 __all__ = ["Allowed", "Given", "canonical_order", "grouped", "prefix_masks", "subset_masks"]
+
+_OF_KEYS = 0.4  # of the entropy of columns of very many categories, in the order of the chain
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,13 @@ class Given:
         return torch.nonzero(~self.known[:, j].expand(n_rows)).flatten()
 
 
-def canonical_order(frequency: Tensor, widths: list[int]) -> list[int]:
+def canonical_order(frequency: Tensor, widths: list[int], with_groups: Collection[int] = ()) -> list[int]:
     """Order in which unconditional sampling draws the columns: the least entropy first.
 
     The first columns then have few distinct contexts, for which the decoder runs once each
-    instead of once for each row; ties keep the table's order.
+    instead of once for each row; ties keep the table's order. Columns of very many categories come earlier,
+    as if they had .4 of their entropy: as keys, they tell what others are. (Measured on nyc_flights, C2ST: at
+    their place .697, at .7 of their entropy .670, at .4 .653.)
 
     Parameters
     ----------
@@ -121,6 +126,8 @@ def canonical_order(frequency: Tensor, widths: list[int]) -> list[int]:
         Share of the rows that have each code.
     widths : list of int
         Number of codes of each column.
+    with_groups : collection of int
+        Columns some of whose codes are groups of categories.
 
     Examples
     --------
@@ -128,6 +135,8 @@ def canonical_order(frequency: Tensor, widths: list[int]) -> list[int]:
     [1, 0]
     """
     entropy = [-torch.xlogy(share, share).sum().item() for share in torch.split(frequency, widths)]
+    for j in with_groups:
+        entropy[j] *= _OF_KEYS
     return sorted(range(len(widths)), key=lambda j: round(entropy[j], 6))
 
 

@@ -114,7 +114,7 @@ class LatentGAN(nn.Module):
         heldout = self.book.rows(encoded.rows(shuffled[: n_heldout or n_rows].numpy())).to(device)
         self.decoder.start_at_marginals(train)
         frequency = torch.bincount(train.codes.flatten(), minlength=self.offsets.shape[1]) / len(train)
-        order = canonical_order(frequency, self.book.widths)
+        order = canonical_order(frequency, self.book.widths, self.book.with_groups)
         self.drawing_order.copy_(torch.tensor(order))
 
         train_autoencoder(self.encoder, self.decoder, train, heldout, order, autoencoder, run, self.mixed)
@@ -128,7 +128,7 @@ class LatentGAN(nn.Module):
             self.generator.depart_from(fit_mixture(latents, LATENT_NOISE, run.rng))
             left = gan  # of a budget, what the mixture leaves, be it a single step: it is worth more
             if gan.max_seconds is not None:
-                left = replace(gan, max_seconds=max(gan.max_seconds - time.perf_counter() + start, 1e-3))
+                left = replace(gan, max_seconds=max(gan.max_seconds - time.perf_counter() + start, 1e-6))
             players = self.generator, self.critic, self.decoder
             train_gan(*players, latents, train, left, diversity, run, self.mixed)
             self._match_moments(latents, run.seed)

@@ -32,6 +32,7 @@ from synthgan.gan.precision import widened
 __all__ = ["Critic", "Decoder", "Encoder", "Generator", "initialise"]
 
 _CELL_DIM = 32  # width of a column's head over cells
+_MEMBER_DIM = 64  # numbers that tell the members of groups apart
 
 
 def _linear(n_in: int, n_out: int, bias: bool = True) -> nn.Linear:
@@ -63,7 +64,10 @@ def initialise(network: nn.Module, rng: torch.Generator) -> None:
 
 
 class RowEmbedding(nn.Module):
-    """Sum of the embeddings of a row's observed cells, and of a token for each hidden one."""
+    """Sum of the embeddings of a row's observed cells, and of a token for each hidden one.
+
+    Members of groups are told apart by few numbers each, which one map makes embeddings of.
+    """
 
     def __init__(self, book: CodeBook, dim: int) -> None:
         super().__init__()
@@ -73,6 +77,10 @@ class RowEmbedding(nn.Module):
         self.ordinal = nn.Parameter(torch.empty(book.n_ramps, dim))
         self.slopes = nn.Parameter(torch.empty(book.n_slopes, dim))
         self.hidden = nn.Parameter(torch.empty(n_spans, dim))
+        self.members: nn.Parameter | None = None
+        if book.n_members:
+            self.members = nn.Parameter(torch.empty(book.n_members, _MEMBER_DIM))
+            self.of_member = _linear(_MEMBER_DIM, dim, bias=False)
 
     def reset(self, rng: torch.Generator) -> None:
         """Draw embeddings such that the sum over all spans has variance of about one."""
@@ -81,27 +89,49 @@ class RowEmbedding(nn.Module):
         nn.init.normal_(self.ordinal, std=scale, generator=rng)
         nn.init.normal_(self.slopes, std=scale / 4, generator=rng)
         nn.init.normal_(self.hidden, std=scale, generator=rng)
+        if self.members is not None:
+            nn.init.normal_(self.members, std=scale, generator=rng)
 
     def tables(self) -> Tensor:
-        """Stack the effective embedding of each code, each hidden token and each slope."""
+        """Stack the effective embedding of each code, each hidden token, each slope and each member."""
+        tables = self._tables_without_members()
+        return tables if self.members is None else torch.cat([tables, self.of_member(self.members)])
+
+    def _tables_without_members(self) -> Tensor:
         return torch.cat([self.codes + self.book.ordinal(self.ordinal), self.hidden, self.slopes])
 
     def forward(self, rows: Rows, observed: Tensor, tables: Tensor | None = None) -> Tensor:
         """Embed rows, shape (b, h); ``observed`` is a bool mask of shape (b, g).
 
-        `tables` saves computing them again where the weights stand still.
+        `tables` saves computing them again where the weights stand still. Without them, the members of a
+        row are summed up before they are mapped: a batch meets few of all.
         """
         book = self.book
-        tables = self.tables() if tables is None else tables
+        of_members: Tensor | float = 0.0
+        members = self.members if tables is None else None
+        tables = self._tables_without_members() if tables is None else tables
         width, n_spans = len(self.codes), len(self.hidden)
         tokens = width + torch.arange(n_spans, device=observed.device)
         index = torch.where(observed, rows.codes, tokens)
         weight = torch.ones_like(index, dtype=torch.float32)
         if book.fine:
             row, scale = book.slopes(rows.codes[:, book.fine_index], rows.cells)
-            index = torch.cat([index, width + n_spans + row], dim=1)  # (b, g + f)
-            weight = torch.cat([weight, scale * observed[:, book.fine_index]], dim=1)
-        return F.embedding_bag(index, tables, mode="sum", per_sample_weights=weight)
+            scale = scale * observed[:, book.fine_index]
+            row = width + n_spans + row
+            if members is not None:
+                member = row - len(tables)
+                of_members = self.of_member(
+                    _weighted_sum(members, member.clamp(min=0), scale * (member >= 0))
+                )
+                row, scale = row.masked_fill(member >= 0, 0), scale * (member < 0)
+            index = torch.cat([index, row], dim=1)  # (b, g + f)
+            weight = torch.cat([weight, scale], dim=1)
+        return _weighted_sum(tables, index, weight) + of_members
+
+
+def _weighted_sum(table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+    """Sum rows of a table times weights, (n, h), (b, k), (b, k) -> (b, h)."""
+    return F.embedding_bag(index, table, mode="sum", per_sample_weights=weight)
 
 
 class ResidualBlock(nn.Module):

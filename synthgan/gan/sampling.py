@@ -420,12 +420,12 @@ class Sampler:
         codes = drawn.codes[rows, j]
         if j not in book.fine:
             return self.shown_table.index_select(0, codes)
-        slope, scale = self._slope(j, codes, self._shown_cells(j, drawn)[rows])
+        slope, scale = self._slope(codes, self._shown_cells(j, drawn)[rows])
         return self._summed([codes, slope], [torch.ones_like(scale), scale])
 
-    def _slope(self, j: int, codes: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+    def _slope(self, codes: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Row and factor of what stands for alpha in an embedding, both of shape (b,)."""
-        row, scale = self.book.slopes(codes[:, None], cells[:, None], [self.book.fine.index(j)])
+        row, scale = self.book.slopes(codes[:, None], cells[:, None])
         return self.first_slope + row[:, 0], scale[:, 0]
 
     def _summed(self, rows: list[Tensor], factors: list[Tensor]) -> Tensor:
@@ -444,8 +444,8 @@ class Sampler:
         """Show coarse columns as they are, now that rows share nothing any more."""
         for j in [j for j in drawn.coarse if j in self.book.fine]:
             codes, cells = drawn.codes[:, j], drawn.cells[:, self.book.fine.index(j)]
-            slope, scale = self._slope(j, codes, cells)
-            coarse_slope, coarse_scale = self._slope(j, codes, self._shown_cells(j, drawn))
+            slope, scale = self._slope(codes, cells)
+            coarse_slope, coarse_scale = self._slope(codes, self._shown_cells(j, drawn))
             drawn.embedded += self._summed([slope, coarse_slope], [scale, -coarse_scale])
         drawn.coarse = []
 

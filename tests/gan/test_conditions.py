@@ -22,6 +22,7 @@ def masks_of(kind, n_spans, n_rows, seed=0):
 def test_what_tells_least_comes_first():
     frequency = torch.tensor([0.25, 0.25, 0.25, 0.25, 0.5, 0.5, 0.9, 0.1, 0.0, 0.0, 0.0])
     assert canonical_order(frequency, [4, 2, 5]) == [2, 1, 0]
+    assert canonical_order(frequency, [4, 2, 5], with_groups=[0]) == [2, 0, 1]
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=12))

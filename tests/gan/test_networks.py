@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from synthgan.gan.codebook import CELLS, CodeBook, Rows
 from synthgan.gan.mixture import Mixture
 from synthgan.gan.networks import Decoder, Generator, initialise
-from synthgan.layout import ATOM, CONTINUOUS
+from synthgan.layout import ATOM, CONTINUOUS, Layout, Span
 from tests.gan.tables import (
     HIDDEN,
     LATENT,
@@ -55,13 +55,10 @@ def test_the_embedding_is_the_sum_over_the_cells(layout, seed):
     observed = torch.rand(6, len(layout), generator=seeded(seed)) < 0.6
     got = embed(rows, observed).detach()
     codes = (embed.codes + ramps_of(layout) @ embed.ordinal).detach()
-    first_row = {}  # of the slopes: intervals first, one each, then the places of each column's groups
     levels = np.concatenate([part.n_levels for part in layout.spans])
-    n_slopes = int((levels == CONTINUOUS).sum())
-    for j, part in enumerate(layout.spans):
-        first_row[j] = n_slopes
-        n_slopes += int(part.n_levels.max()) if part.n_levels.max() > 1 else 0
-    assert n_slopes == len(embed.slopes)
+    size = np.where(levels > ATOM, levels, 0)  # members, those of all groups one after another
+    assert book.n_members == size.sum()
+    assert len(embed.slopes) == (levels == CONTINUOUS).sum()
     for i in range(6):
         expected = torch.zeros(HIDDEN)
         for j, part in enumerate(layout.spans):
@@ -76,8 +73,26 @@ def test_the_embedding_is_the_sum_over_the_cells(layout, seed):
                 alpha = (cell + 0.5) / CELLS * 2 - 1
                 expected += alpha * embed.slopes[int((levels[:code] == CONTINUOUS).sum())].detach()
             elif level != ATOM:
-                expected += embed.slopes[first_row[j] + int((table.alphas[i, j] + 1) / 2 * level)].detach()
+                member = size[:code].sum() + int((table.alphas[i, j] + 1) / 2 * level)
+                expected += embed.of_member(embed.members[member]).detach()
         torch.testing.assert_close(got[i], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(embed(rows, observed, embed.tables()).detach(), got, rtol=1e-4, atol=1e-5)
+
+
+def test_places_in_groups_are_shared_where_there_are_very_many_categories(monkeypatch):
+    rows = {}
+    for most in (12, 11):  # members that the first column has
+        monkeypatch.setattr("synthgan.gan.codebook._MAX_MEMBERS", most)
+        levels = [np.array(part, np.int32) for part in ([1, 5, 7], [2, 1, CONTINUOUS])]
+        nan = np.full(3, np.nan, np.float32)
+        book = CodeBook(Layout.of([Span(name, part, nan) for name, part in zip("ab", levels, strict=True)]))
+        row, scale = book.slopes(
+            torch.tensor([[1, 3], [2, 5], [0, 4]]), torch.tensor([[4, 1], [4, 0], [0, 0]])
+        )
+        rows[most] = row[:2].tolist()
+        assert (book.n_slopes, book.n_members) == {12: (1, 14), 11: (8, 2)}[most]
+        assert scale.tolist() == [[1, 1], [1, pytest.approx(1 / CELLS - 1)], [0, 0]]
+    assert rows == {12: [[5, 14], [10, 0]], 11: [[5, 9], [5, 0]]}
 
 
 def test_rows_without_an_observed_cell_are_all_the_same():
