@@ -22,7 +22,8 @@ CELLS = 16
 """Cells of equal probability that alpha of a continuous code is resolved into."""
 
 _KNOTS = 16  # ramps of the ordinal basis of a column
-_MAX_MEMBERS = 32_768  # categories of a column up to which each one in a group has an embedding of its own
+_MAX_MEMBERS = 32_768  # of the groups of a column, up to which each has an embedding of its own
+_MAX_ALL_MEMBERS = 2**18  # of all columns, likewise
 _BLOCK_ROWS = 8192  # rows that are turned into tensors at a time
 
 
@@ -189,10 +190,11 @@ def _places_in_groups(levels: list[NDArray[np.int32]]) -> tuple[int, int, NDArra
     """Count the slopes and members that show alpha, and give the first row of each group, (w,)."""
     first, n_slopes = [np.zeros(0, np.int64)], sum(int((level == CONTINUOUS).sum()) for level in levels)
     sizes = [np.where(level > ATOM, level, 0).astype(np.int64) for level in levels]
+    most = min(_MAX_MEMBERS, _MAX_ALL_MEMBERS // max(1, sum(bool(size.any()) for size in sizes)))
     shared, n_members = n_slopes, 0
-    n_slopes += sum(int(size.max()) for size in sizes if size.sum() > _MAX_MEMBERS)
+    n_slopes += sum(int(size.max()) for size in sizes if size.sum() > most)
     for size in sizes:
-        if size.sum() > _MAX_MEMBERS:
+        if size.sum() > most:
             first.append(np.full(len(size), shared))
             shared += int(size.max())
         else:

@@ -79,20 +79,24 @@ def test_the_embedding_is_the_sum_over_the_cells(layout, seed):
     torch.testing.assert_close(embed(rows, observed, embed.tables()).detach(), got, rtol=1e-4, atol=1e-5)
 
 
-def test_places_in_groups_are_shared_where_there_are_very_many_categories(monkeypatch):
-    rows = {}
-    for most in (12, 11):  # members that the first column has
-        monkeypatch.setattr("synthgan.gan.codebook._MAX_MEMBERS", most)
-        levels = [np.array(part, np.int32) for part in ([1, 5, 7], [2, 1, CONTINUOUS])]
-        nan = np.full(3, np.nan, np.float32)
-        book = CodeBook(Layout.of([Span(name, part, nan) for name, part in zip("ab", levels, strict=True)]))
-        row, scale = book.slopes(
-            torch.tensor([[1, 3], [2, 5], [0, 4]]), torch.tensor([[4, 1], [4, 0], [0, 0]])
-        )
-        rows[most] = row[:2].tolist()
-        assert (book.n_slopes, book.n_members) == {12: (1, 14), 11: (8, 2)}[most]
-        assert scale.tolist() == [[1, 1], [1, pytest.approx(1 / CELLS - 1)], [0, 0]]
-    assert rows == {12: [[5, 14], [10, 0]], 11: [[5, 9], [5, 0]]}
+@pytest.mark.parametrize(
+    ("limits", "n_rows", "shown"),
+    [
+        ({}, (1, 14), [[5, 14], [10, 0]]),  # one interval; 5 and 7 members, and 2
+        ({"_MAX_MEMBERS": 11}, (8, 2), [[5, 9], [5, 0]]),  # the two groups of the first column share 7 rows
+        ({"_MAX_ALL_MEMBERS": 22}, (8, 2), [[5, 9], [5, 0]]),
+    ],
+)
+def test_members_have_rows_of_their_own_unless_they_are_very_many(monkeypatch, limits, n_rows, shown):
+    for name, most in limits.items():
+        monkeypatch.setattr(f"synthgan.gan.codebook.{name}", most)
+    levels = [np.array(part, np.int32) for part in ([1, 5, 7], [2, 1, CONTINUOUS])]
+    nan = np.full(3, np.nan, np.float32)
+    book = CodeBook(Layout.of([Span(name, part, nan) for name, part in zip("ab", levels, strict=True)]))
+    row, scale = book.slopes(torch.tensor([[1, 3], [2, 5], [0, 4]]), torch.tensor([[4, 1], [4, 0], [0, 0]]))
+    assert (book.n_slopes, book.n_members) == n_rows
+    assert row[:2].tolist() == shown
+    assert scale.tolist() == [[1, 1], [1, pytest.approx(1 / CELLS - 1)], [0, 0]]
 
 
 def test_rows_without_an_observed_cell_are_all_the_same():
