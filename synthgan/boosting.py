@@ -217,9 +217,9 @@ def code_values(book: CodeBook, train: Rows, responses: Tensor) -> Tensor:
 def training_values(book: CodeBook, train: Rows, responses: Tensor, values: Tensor) -> Tensor:
     """Give each training cell the number that trees compare, shape (n, g): that of its code in `code_values`.
 
-    In columns of very many categories it is learned from the other four fifths of the rows: a code of few rows
-    would tell what these rows themselves respond, and trees would trust it too much (cross-fitting, as in
-    scikit-learn's ``TargetEncoder``).
+    In columns of very many categories it is learned from the other four fifths of the rows: a code of few
+    rows would tell what these rows themselves respond, and trees would trust it too much (cross-fitting,
+    as in scikit-learn's ``TargetEncoder``).
 
     Parameters
     ----------
