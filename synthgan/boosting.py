@@ -33,7 +33,6 @@ Node = tuple[int, float, int]
 Parts = dict[str, Tensor]  # of a `Forest` with trees for one column
 
 _SMOOTHING = 20.0  # rows of the whole table that a category's rate is mixed with
-_FOLDS = 5
 _MIN_STEP = 0.001  # nats that a round of trees that tilt must save
 _ROUND = 10  # trees of each axis between two linearisations of the loss
 _MAX_LOGITS = 2_000_000  # rows that they learn from, times the column's codes
@@ -60,10 +59,9 @@ def boosted(book: CodeBook, train: Rows, j: int, n_trees: int, seed: int) -> Par
     """
     span = book.span(j)
     local = train.codes[:, j] - span.start
-    responses = torch.nn.functional.one_hot(local, book.widths[j]).double()
-    values = code_values(book, train, responses)
+    values = code_values(book, train, torch.nn.functional.one_hot(local, book.widths[j]).double())
     others = [i for i in range(len(book.widths)) if i != j]
-    features = training_values(book, train, responses, values)[:, others].numpy()
+    features = values[train.codes[:, others]].numpy()
     model = HistGradientBoostingClassifier(
         max_iter=max(1, n_trees // n_trees_at_once(book, j)),
         learning_rate=0.2,
@@ -121,10 +119,8 @@ def tilted(
     direction = normal_scores(book, train, j)
     axes = tilts_of(direction, book.position[span].cpu())[:n_trees]  # (2, k), or F alone
     local = train.codes[:, j] - span.start
-    responses = direction[local].double()[:, None] / 4  # in [-1, 1], as shares are
-    values = code_values(book, train, responses)
-    features = training_values(book, train, responses, values)[:, known].numpy()
-    judged = values[judge.codes[:, known]].numpy()
+    values = code_values(book, train, direction[local].double()[:, None] / 4)  # in [-1, 1], as shares are
+    features, judged = (values[rows.codes[:, known]].numpy() for rows in (train, judge))
     logits, judge_logits = (decoder_logits(decoder, rows, j, known) for rows in (train, judge))
     rounds: list[list[HistGradientBoostingRegressor]] = []
     first = best = code_log_likelihood(judge_logits, book, judge, j)
@@ -205,63 +201,21 @@ def code_values(book: CodeBook, train: Rows, responses: Tensor) -> Tensor:
     responses : float64 Tensor of shape (n, m)
         In [-1, 1]: what the trees are to foretell.
     """
+    width = len(book.cells)
+    count, mean = torch.zeros(width).double(), responses.mean(dim=0)
+    total = torch.zeros(width, responses.shape[1]).double()
+    for codes in train.codes.T:
+        count += torch.bincount(codes, minlength=width)
+        total.index_add_(0, codes, responses)
+    excess = (total + _SMOOTHING * mean) / (count + _SMOOTHING)[:, None] - mean  # (w, m)
     values = book.position.cpu().clone()
-    for i in range(len(book.widths)):
-        other = book.span(i)
-        excess, count = _excess(train.codes[:, i] - other.start, responses, book.widths[i])
-        place = _place(excess, _axis(excess, count))
+    for other in map(book.span, range(len(book.widths))):
+        weighted = excess[other] * count[other, None].sqrt()
+        axis = torch.linalg.svd(weighted, full_matrices=False).Vh[0]
+        axis = axis * axis[axis.abs().argmax()].sign()  # either sign is right: always the same
+        place = (excess[other] @ axis).float() - 2  # below 0: no rank
         values[other] = torch.where(values[other].isnan(), place, values[other])
     return values
-
-
-def training_values(book: CodeBook, train: Rows, responses: Tensor, values: Tensor) -> Tensor:
-    """Give each training cell the number that trees compare, shape (n, g): that of its code in `code_values`.
-
-    In columns of very many categories it is learned from the other four fifths of the rows: a code of few
-    rows would tell what these rows themselves respond, and trees would trust it too much (cross-fitting,
-    as in scikit-learn's ``TargetEncoder``).
-
-    Parameters
-    ----------
-    book : CodeBook
-    train : Rows of n rows, in random order
-    responses : float64 Tensor of shape (n, m)
-    values : Tensor of shape (w,)
-    """
-    found, fold = values[train.codes], torch.arange(len(train)) % _FOLDS
-    for i in book.with_groups:
-        start, width = book.span(i).start, book.widths[i]
-        local = train.codes[:, i] - start
-        axis = _axis(*_excess(local, responses, width))
-        has_no_rank = book.position[book.span(i)].isnan().cpu()
-        for k in range(_FOLDS):
-            others = fold != k
-            place = _place(_excess(local[others], responses[others], width)[0], axis)
-            mine = (fold == k) & has_no_rank[local]
-            found[mine, i] = place[local[mine]]
-    return found
-
-
-def _excess(codes: Tensor, responses: Tensor, n_codes: int) -> tuple[Tensor, Tensor]:
-    """Return by how much the smoothed mean response of each code differs from that of all, and rows of each.
-
-    Shapes (n,), (n, m) -> (k, m), (k,).
-    """
-    mean = responses.mean(dim=0)
-    count = torch.bincount(codes, minlength=n_codes).double()
-    total = torch.zeros(n_codes, responses.shape[1]).double().index_add_(0, codes, responses)
-    return (total + _SMOOTHING * mean) / (count + _SMOOTHING)[:, None] - mean, count
-
-
-def _axis(excess: Tensor, count: Tensor) -> Tensor:
-    """First principal component of the codes' responses, (m,); of its two signs always the same."""
-    axis: Tensor = torch.linalg.svd(excess * count[:, None].sqrt(), full_matrices=False).Vh[0]
-    return axis * axis[axis.abs().argmax()].sign()
-
-
-def _place(excess: Tensor, axis: Tensor) -> Tensor:
-    """Return the codes' places along the axis, (k,), below 0: they have no rank."""
-    return (excess @ axis).float() - 2
 
 
 def _parts(book: CodeBook, model: HistGradientBoostingClassifier, j: int, known: list[int]) -> Parts:

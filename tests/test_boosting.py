@@ -4,14 +4,7 @@ import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from synthgan import boosting
-from synthgan.boosting import (
-    code_log_likelihood,
-    code_values,
-    decoder_logits,
-    normal_scores,
-    tilted,
-    training_values,
-)
+from synthgan.boosting import code_log_likelihood, code_values, decoder_logits, normal_scores, tilted
 from synthgan.gan.codebook import CodeBook
 from synthgan.gan.forest import MAX_LEAVES, Forest, tilts_of
 from synthgan.layout import ATOM, EncodedTable, Layout
@@ -69,32 +62,6 @@ def test_codes_of_an_order_are_numbered_by_their_rank_below_no_category():
     torch.testing.assert_close(values[start : start + 4], torch.linspace(0, 1, 5)[:4])
     assert (values[: MIXED.spans[2].start] < 0).all()
     assert values[start + 4] < 0
-
-
-def test_many_categories_do_not_tell_trees_their_own_rows():
-    layout = Layout.of(
-        [span("shop", [16] * 300), span("sex", [ATOM] * 2), span("rank", [4] * 3, ordered=True)]
-    )
-    book, table, rng = CodeBook(layout), random_table(layout, 3_000), np.random.default_rng(0)
-    rows, responses = book.rows(table), torch.from_numpy(rng.choice([-1.0, 1.0], (3_000, 1)))
-    values = code_values(book, rows, responses)
-    found = training_values(book, rows, responses, values)
-    assert torch.equal(found[:, 1:], values[rows.codes[:, 1:]])
-
-    def correlation(of_codes):
-        return np.corrcoef(of_codes.numpy(), responses[:, 0].numpy())[0, 1]
-
-    assert correlation(values[rows.codes[:, 0]]) > 0.2  # what 10 rows of a shop tell of themselves
-    assert abs(correlation(found[:, 0])) < 0.05
-
-
-def test_many_categories_tell_trees_what_other_rows_of_theirs_do():
-    layout = Layout.of([span("shop", [16] * 50)])
-    book, table = CodeBook(layout), random_table(layout, 3_000)
-    rows, responses = book.rows(table), torch.from_numpy(np.where(table.codes < 25, -1.0, 1.0))
-    values = code_values(book, rows, responses)
-    found = training_values(book, rows, responses, values)[:, 0]
-    assert found[table.codes[:, 0] < 25].max() < found[table.codes[:, 0] >= 25].min()
 
 
 def test_the_decoder_is_shown_the_known_columns_only():
