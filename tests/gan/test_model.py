@@ -8,7 +8,8 @@ from synthgan.gan.model import Architecture, LatentGAN, coverage
 from synthgan.gan.networks import initialise
 from synthgan.gan.run import Run
 from synthgan.gan.training import AutoencoderPlan, GANPlan, encode_all
-from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, atoms, random_table, seeded
+from synthgan.layout import ATOM, Layout
+from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, atoms, random_table, seeded, span
 
 
 def model_of(layout):
@@ -162,6 +163,14 @@ def test_a_trained_generator_departs_from_a_mixture_of_its_table(fitted):
     assert 0 < float(model.generator.bounds[0]) < 1  # 540 rows fill two components
     assert (model.generator.bounds[1:] == 1).all()
     assert not torch.allclose(*model.generator.means[:2])
+
+
+def test_columns_of_very_many_categories_are_drawn_early():
+    number, few = span("number", [ATOM] * 12, ordered=True), span("few", [ATOM] * 2)
+    orders = [
+        trained(Layout.of([span("key", [size] * 30), number, few]), n_steps=1)[0].order for size in (ATOM, 16)
+    ]
+    assert orders == [[2, 1, 0], [2, 0, 1]]
 
 
 def test_a_time_budget_pays_for_the_mixture_first():
