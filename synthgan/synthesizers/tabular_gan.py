@@ -86,7 +86,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     patience : int >= 1, default 6
         Stop the autoencoder when the held-out loss has not fallen in so many of the 24 intervals.
     n_gan_steps : int >= 1, optional
-        Steps of the generator. By default half of the default of `n_steps`, but at least 500.
+        Steps of the generator. By default a third of the default of `n_steps`.
     gan_batch_size : int >= 2, default 256
         Rows in a step of the GAN; a multiple of `pac_size`.
     gan_loss : "wgan-gp" or "relativistic", default "relativistic"
@@ -461,7 +461,7 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
             max_seconds=None if budget is None else _AUTOENCODER_SHARE * budget,
         )
         gan = GANPlan(
-            n_steps=self.n_gan_steps or max(n_steps // 2, 500),
+            n_steps=self.n_gan_steps or n_steps // 3,
             batch_size=self.gan_batch_size,
             loss=cast(Loss, self.gan_loss),
             n_critic=self.n_critic,

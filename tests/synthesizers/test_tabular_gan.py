@@ -245,7 +245,7 @@ def test_steps_grow_with_what_the_table_tells():
     steps = [TabularGAN()._plans(10_000, nats)[0].n_steps for nats in (0.01, 9.0, 36.0, 1e6)]
     assert steps == [300, 450, 900, 6000]
     autoencoder, gan = TabularGAN(n_steps=7)._plans(10_000, 36.0)
-    assert (autoencoder.n_steps, gan.n_steps) == (7, 500)
+    assert (autoencoder.n_steps, gan.n_steps) == (7, 300)
 
 
 def test_weights_decay_more_where_there_are_few_rows():
