@@ -203,9 +203,10 @@ def _below(given: Any, real: Any, made: Any) -> Any:
         if isinstance(given, pd.Series):
             return both.rename(given.name)
         return (both.to_frame() if both.ndim == 1 else both).set_axis(given.columns, axis=1)
+    if isinstance(given, list):  # which may hold numbers beside text
+        return given + made.to_numpy(dtype=object).tolist()
     array = np.asarray(given)
-    joined = np.concatenate([array, made.to_numpy(dtype=array.dtype).reshape(-1, *array.shape[1:])])
-    return joined.tolist() if isinstance(given, list) else joined
+    return np.concatenate([array, made.to_numpy(dtype=array.dtype).reshape(-1, *array.shape[1:])])
 
 
 # The estimator

@@ -67,7 +67,7 @@ def draw_seed(random_state: RandomState) -> int:
 def stream(seed: int, *keys: str | int, skip: int = 0) -> np.random.Generator:
     """Open the random stream of a seed that belongs to `keys`.
 
-    Equal arguments give equal numbers; different keys give independent ones.
+    Equal arguments give equal numbers; different keys give independent ones (but a last key of 0 is as none).
 
     Parameters
     ----------

@@ -170,6 +170,16 @@ def test_arrays_and_lists_stay_what_they_are():
     assert isinstance(X_res, list)
 
 
+def test_lists_of_numbers_beside_text_keep_both():
+    X = [["a", 1.5], ["b", 2]] * 20
+    X_res, y_res = GANOverSampler(generator=INDEPENDENT, random_state=0).fit_resample(X, [0] * 30 + [1] * 10)
+    assert X_res[:40] == X
+    assert [type(cell) for cell in X_res[1]] == [str, int]
+    assert {type(row[0]) for row in X_res[40:]} == {str}
+    assert {type(row[1]) for row in X_res[40:]} <= {float, int}
+    assert y_res == [0] * 30 + [1] * 30
+
+
 def test_a_target_of_one_column_stays_one():
     X, y = table()
     sampler = GANOverSampler(generator=INDEPENDENT, random_state=0)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,9 @@ from synthgan.schema import Schema
 from synthgan.seeding import stream
 from synthgan.transforms import TableCodec
 from synthgan.transforms.categorical import CategoricalCodec
-from synthgan.transforms.conditions import NO_CONDITIONS, Conditions, Range
+from synthgan.transforms.conditions import MISSING, NO_CONDITIONS, Conditions, Range
 from synthgan.transforms.determined import conditions_of
+from synthgan.transforms.generated import ConstantCodec
 from synthgan.transforms.modes import choose_atoms
 from synthgan.transforms.numeric import NumericCodec
 
@@ -283,6 +284,7 @@ class Keeper:
         """Decode rows and solve the equations."""
         frame = self.codec.inverse_transform(table, seed, self.conditions, first_row)
         fixed = {name for one in self.codec.maps_ for name in (one.key, *one.effects)}
+        fixed |= {name for name, own in self.codec.codecs_.items() if isinstance(own, ConstantCodec)}
         for rule in self.rules:
             if isinstance(rule, Equation):
                 self._solve(frame, rule, fixed)
@@ -292,15 +294,19 @@ class Keeper:
     def _solve(self, frame: pd.DataFrame, rule: Equation, fixed: set[Hashable]) -> None:
         """Compute, in place and in each row, one column of an equation from the others.
 
-        The first one of which nothing is asked, the total before the terms; if there is none, the first
-        that is not given. Fixed columns stay as they are.
+        The first number of which nothing is asked, the total before the terms; if there is none, the first
+        such category, or else the first column that is not given. Fixed columns stay as they are.
         """
         known = [self._known(name, len(frame)) | (name in fixed) for name in rule.columns]
         asked = [
             one | (name in self.conditions.ranges) for one, name in zip(known, rule.columns, strict=True)
         ]
+        coded = [
+            one | isinstance(self.codec.codecs_[name], CategoricalCodec)
+            for one, name in zip(asked, rule.columns, strict=True)
+        ]
         target = np.full(len(frame), -1)
-        for taken in (known, asked):  # what the second finds goes before
+        for taken in (known, asked, coded):  # what a later one finds goes before
             for k in reversed(range(len(taken))):
                 target[~taken[k]] = k
         for k, name in enumerate(rule.columns):
@@ -330,10 +336,16 @@ class Keeper:
         """Tell where solving has led to a value that a column cannot have, or that is not asked for."""
         astray = np.zeros(len(frame), dtype=bool)
         for name in rule.columns if isinstance(rule, Equation) else ():
-            values, missing = to_numbers(frame.iloc[:, self.codec.schema.names.index(name)])
+            series = frame.iloc[:, self.codec.schema.names.index(name)]
+            values, missing = to_numbers(series)
             own, wanted = self.codec.codecs_[name], self.conditions.ranges.get(name)
             if isinstance(own, NumericCodec):
                 astray |= (own.snap(values) != values) & ~missing & ~self._known(name, len(frame))
+            elif isinstance(own, CategoricalCodec):
+                level = own.find_in(series)
+                astray |= (level < 0) & ~missing & ~self._known(name, len(frame))
+                if wanted is not None:
+                    astray |= ~np.isin(np.where(missing, MISSING, level), cast("NDArray[np.int64]", wanted))
             if isinstance(wanted, Range) and len(wanted.low):
                 astray |= (wanted.into(values) != values) & ~missing
         return astray

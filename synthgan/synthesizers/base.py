@@ -290,7 +290,8 @@ class BaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         DataError
             If the folder holds something else, or parts of another model, seed or conditions.
         ParameterError
-            If a parameter is out of its range.
+            If a parameter is out of its range, or a folder is asked of a model with a `Predicate`, which
+            cannot be written down.
         """
         from synthgan.synthesizers.parts import write_sample
 

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from synthgan import __version__
 from synthgan.arrow import to_arrow
 from synthgan.batches import write_batches
-from synthgan.constraints import Unique
+from synthgan.constraints import Predicate, Unique
 from synthgan.dtypes import take
 from synthgan.errors import DataError, ParameterError, listing, quantity
 from synthgan.io import atomic_write, check_destination
@@ -45,6 +45,7 @@ MANIFEST = "_synthgan.json"
 PART_ROWS = 2**20
 
 _FORMAT = "synthgan-parts"
+_OF_SAMPLING = ("n_passes", "n_diffusion_steps", "truncation")
 _LEARNED = ("schema.json", "constraints.json", "transform.json", "state.json", "weights.safetensors")
 
 
@@ -127,20 +128,28 @@ def _write_parts(
     progress: bool,
 ) -> None:
     """Write the parts that are not there yet."""
+    if any(isinstance(rule, Predicate) for rule in model.constraints_):
+        raise ParameterError(
+            f"A folder says which rules its rows keep, and a Predicate cannot be written down (in '{folder}'). "
+            "Write one file, or fit without the rule."
+        )
     old = _read_manifest(folder)
     seed = old["seed"] if old and random_state is None else draw_seed(random_state)
     draw = partial(model.sample_batches, conditions=conditions, random_state=seed)
     draw(n_samples)  # refuses what cannot be drawn, before a folder is made
+    n_samples = int(n_samples)  # a numpy integer is none of JSON's
     if part_rows is None:
         part_rows = old["part_rows"] if old else PART_ROWS
     _check_part_rows(model, part_rows)
+    part_rows = int(part_rows)
     schema = arrow_schema(model.codec_)
     facts = {
         "format": _FORMAT,
         "written_by": f"synthgan {__version__}",
         "model": model_digest(model),
         "seed": seed,
-        "n_passes": model.get_params(deep=False).get("n_passes"),
+        "n_passes": None,
+        **_sampling(model),
         "conditions": [
             [scalar_to_json(name), _described(value)] for name, value in (conditions or {}).items()
         ],
@@ -155,6 +164,13 @@ def _write_parts(
                 bar.update(stop - first)
             else:
                 write_batches(_counted(draw(stop, first_row=first), bar), path, schema)
+
+
+def _sampling(model: BaseSynthesizer) -> dict[str, Any]:
+    """Return the parameters that rows depend on and that may be set after the fit."""
+    parameters = model.get_params(deep=False)
+    found = {name: parameters[name] for name in _OF_SAMPLING if name in parameters}
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in found.items()}
 
 
 def _check_part_rows(model: BaseSynthesizer, part_rows: int) -> None:

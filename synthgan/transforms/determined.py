@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from synthgan.errors import ConditionError, DataError, listing, quantity
 from synthgan.scalars import scalar_from_json, scalar_to_json
 from synthgan.transforms.categorical import CategoricalCodec
 from synthgan.transforms.conditions import MISSING, Cells, Conditions, Range
+from synthgan.transforms.known import as_text
 from synthgan.transforms.numeric import NumericCodec
 
 if TYPE_CHECKING:
@@ -221,11 +222,32 @@ def settle(conditions: Conditions, codec: TableCodec) -> tuple[Conditions, list[
     """
     choices: list[Choice] = []
     for one in codec.maps_:
+        conditions = _narrowed(conditions, codec, one)
         asked = [name for name in one.effects if name in conditions.cells or name in conditions.ranges]
         if asked:
             conditions, more = _settle(conditions, codec, one, asked)
             choices += more
     return conditions, choices
+
+
+def _narrowed(conditions: Conditions, codec: TableCodec, one: Map) -> Conditions:
+    """Let a key be only what was seen of it: a number in between determines nothing."""
+    cells, wanted = conditions.cells.get(one.key), conditions.ranges.get(one.key)
+    if cells is not None and not conditions.fills_gaps:
+        unseen = cells.known & ~cells.missing & (_entry_ids(one, one.key, cells) == -2)
+        if unseen.any():
+            nearest = one.plain[one.find(cells.plain[unseen][:1], np.zeros(1, dtype=bool))][0].item()
+            raise ConditionError(
+                f"Conditions: column {one.key!r} determines {listing([*one.effects])}, so only values of it "
+                f"that were seen can be asked for. Got {quantity(int(unseen.sum()), 'other cell')}; the nearest "
+                f"known value is {as_text(nearest, cast(NumericCodec, codec.codecs_[one.key]))}."
+            )
+    if isinstance(wanted, Range) and len(one.plain):
+        fits = _in_ranges(replace(conditions, ranges={one.key: wanted}), one, {})
+        if fits.any():
+            ranges = {**conditions.ranges, one.key: _wanted(one, codec, fits)}
+            return replace(conditions, ranges=ranges)
+    return conditions
 
 
 def _settle(

@@ -109,7 +109,8 @@ class IdentifierCodec:
             self.prefix_ = ""  # it would be an identifier of the real table
         tails = [text[len(self.prefix_) :] for text in texts]
         self.width_ = min(max(map(len, tails), default=1), MAX_WIDTH)
-        digits = [int(tail) for tail in tails if tail.isascii() and tail.isdigit() and len(tail) < 19]
+        numbers = [tail.lstrip("0") or "0" for tail in tails if tail.isascii() and tail.isdigit()]
+        digits = [int(number) for number in numbers if len(number) < 19]
         self.start_ = max(digits, default=0) + 1
 
     def generate_beside(self, kept: Array, n_rows: int, seed: int) -> Array:

@@ -86,7 +86,9 @@ class _Given:
         self.missing = series.isna().to_numpy(dtype=bool)
         self.known = ~self.missing if is_gap else np.ones(len(series), dtype=bool)
         present = series[~self.missing]
-        self.present = present.infer_objects() if is_object_dtype(present.dtype) else present
+        if is_object_dtype(present.dtype) and not is_object_dtype(column.dtype):
+            present = present.infer_objects()
+        self.present = present
         if not is_gap and self.missing.any() and not has_missing(codec):
             n_missing = quantity(int(self.missing.sum()), "missing value")
             self._refuse(f"has {n_missing}, but had none in the fitted table.")
@@ -120,10 +122,11 @@ class _Given:
         return cast.array
 
     def _level_positions(self) -> NDArray[np.int64]:
-        if isinstance(self.codec, CategoricalCodec) and self.present.dtype == self.column.dtype:
-            found = self.codec.find_in(self.present)
-        else:
-            found = find_levels(self.codec, self.present.astype(object))
+        is_own = isinstance(self.codec, CategoricalCodec) and self.present.dtype == self.column.dtype
+        found = self.codec.find_in(self.present) if is_own else np.full(len(self.present), MISSING)
+        if not is_own or is_object_dtype(self.present.dtype):  # 1 and 1.0 are objects of two types
+            left = found < 0
+            found[left] = find_levels(self.codec, self.present[left].astype(object))
         unknown = found < 0
         if unknown.any() and not self.is_gap:
             self._refuse(no_category(self.present.iloc[int(np.argmax(unknown))], self.codec))

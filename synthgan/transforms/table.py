@@ -264,6 +264,7 @@ class TableCodec:
         n_rows = len(encoded)
         plain: dict[Hashable, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
         decoded: dict[Hashable, Array] = {}
+        drawn: dict[Hashable, Array] = {}  # categories, before those that were never seen are set
         for j, span in enumerate(self.layout_.spans):
             codec: Any = self.codecs_[span.column]
             codes = np.clip(encoded.codes[:, j], 0, span.n_codes - 1).astype(np.int64)
@@ -273,9 +274,10 @@ class TableCodec:
                 plain[span.column] = conditions.set_numbers(span.column, *numbers)
                 decoded[span.column] = from_numbers(*plain[span.column], codec.column.dtype)
             else:
-                decoded[span.column] = conditions.paste(span.column, codec.inverse_transform(codes, alphas))
+                drawn[span.column] = codec.inverse_transform(codes, alphas)
+                decoded[span.column] = conditions.paste(span.column, drawn[span.column])
         for one in self.maps_:
-            decoded |= self._look_up(one, decoded, plain, conditions)
+            decoded |= self._look_up(one, drawn, plain, conditions)
         for column in self.schema:
             codec = self._codec(column)
             if isinstance(codec, ConstantCodec):
@@ -287,16 +289,22 @@ class TableCodec:
     def _look_up(
         self,
         one: Map,
-        decoded: dict[Hashable, Array],
+        drawn: dict[Hashable, Array],
         plain: dict[Hashable, tuple[NDArray[Any], NDArray[np.bool_]]],
         conditions: Conditions,
     ) -> dict[Hashable, Array]:
-        """Find the columns that a decoded one determines."""
+        """Find the columns that a decoded one determines; a number between its values becomes the nearest."""
         key: Any = self.codecs_[one.key]
-        known = plain.get(one.key)
-        if known is None:
-            known = plain_numbers(key, pd.Series(decoded[one.key], dtype=key.column.dtype))
-        entry, found = one.find(*known), {}
+        found: dict[Hashable, Array] = {}
+        if one.key in drawn:
+            entry = one.find(*plain_numbers(key, pd.Series(drawn[one.key], dtype=key.column.dtype)))
+        else:
+            values, missing = plain[one.key]
+            entry = one.find(values, missing)
+            if len(one.plain):
+                nearest = one.plain[np.minimum(entry, len(one.plain) - 1)]
+                plain[one.key] = conditions.set_numbers(one.key, nearest, missing)
+                found[one.key] = from_numbers(*plain[one.key], key.column.dtype)
         for name, values in one.effects.items():
             codec = self.codecs_[name]
             if isinstance(codec, NumericCodec):

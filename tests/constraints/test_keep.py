@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthgan import IndependentSynthesizer, TabularGAN, load
+from synthgan import CTGAN, IndependentSynthesizer, TabularGAN, load
 from synthgan.constraints import (
     FixedCombinations,
     FunctionalDependency,
@@ -430,3 +430,67 @@ def test_a_column_that_determines_others_is_learned():
     assert determined(near, frame, Schema.infer(frame)) == {}
     model = IndependentSynthesizer(constraints=chain, random_state=0).fit(frame)
     assert_kept(model, model.sample(300, random_state=0))
+
+
+# Equations among categories, constants and keys
+
+
+def test_an_equation_makes_no_category_that_was_never_seen_nor_one_that_is_not_asked_for():
+    rng = np.random.default_rng(0)
+    b, c = rng.choice([1, 2, 3], 500), rng.integers(0, 60, 500)
+    real = pd.DataFrame({"a": b + c, "b": b, "c": c})
+    model = IndependentSynthesizer(
+        kinds={"b": "categorical"}, constraints=[Sum("a", ["b", "c"])], random_state=0
+    ).fit(real)
+    rows = model.sample(200, conditions={"a": 50}, random_state=0)
+    assert set(rows["b"]) <= {1, 2, 3}
+    assert (rows["b"] + rows["c"] == 50).all()
+    with pytest.raises(ConditionError, match="'a'"):
+        model.sample(5, conditions={"a": 50, "c": 10, "b": [1, 2]}, random_state=0)
+    rows = model.sample(50, conditions={"a": (20, 30), "c": (19, 20), "b": [1, 2]}, random_state=0)
+    assert rows["b"].isin([1, 2]).all()
+    assert (rows["a"] == rows["b"] + rows["c"]).all()
+
+
+def test_an_equation_leaves_a_constant_alone():
+    c = np.random.default_rng(0).integers(0, 60, 300)
+    real = pd.DataFrame({"a": c + 7, "fee": 7, "c": c})
+    model = IndependentSynthesizer(constraints=[Sum("a", ["fee", "c"])], random_state=0).fit(real)
+    rows = model.sample(100, conditions={"a": 30}, random_state=0)
+    assert (rows["fee"] == 7).all()
+    assert (rows["c"] == 23).all()
+
+
+def keyed(n_rows=400):
+    key = np.random.default_rng(0).choice([1, 2, 9, 40], n_rows)
+    return pd.DataFrame({"k": key, "d": pd.Series(key).map({1: "p", 2: "q", 9: "r", 40: "s"})})
+
+
+def test_a_number_that_determines_others_is_one_that_was_seen_whatever_the_modes():
+    rule = FunctionalDependency("k", "d")
+    options = {"n_epochs": 1, "batch_size": 40, "pac_size": 2, "generator_dim": 8, "critic_dim": 8}
+    model = CTGAN(constraints=[rule], random_state=0, **options).fit(keyed())  # its modes have no atoms
+    rows = model.sample(500, random_state=0)
+    assert set(rows["k"]) <= {1, 2, 9, 40}
+    assert model.constraints_[0].holds(rows).all()
+    rows = model.sample(100, conditions={"k": (3, 39)}, random_state=0)
+    assert set(rows["k"]) == {9}
+    assert model.constraints_[0].holds(rows).all()
+
+
+@pytest.mark.parametrize("conditions", [{"k": 5}, pd.DataFrame({"k": [1, 5, 5]})])
+def test_a_key_between_those_seen_cannot_be_asked_for(conditions):
+    model = IndependentSynthesizer(constraints=[FunctionalDependency("k", "d")], random_state=0).fit(keyed())
+    with pytest.raises(ConditionError, match=r"'k' determines 'd'.*nearest known value is 2"):
+        model.sample(conditions=conditions, random_state=0)
+    assert (model.sample(9, conditions={"k": 9}, random_state=0)["d"] == "r").all()
+
+
+def test_an_unknown_key_tells_nothing_of_what_it_would_determine():
+    town = np.random.default_rng(0).integers(0, 20, 500)
+    real = pd.DataFrame({"town": [f"t{k}" for k in town], "land": [f"l{k % 4}" for k in town]})
+    model = IndependentSynthesizer(constraints=[FunctionalDependency("town", "land")]).fit(real)
+    gaps = pd.DataFrame({"town": ["new"] * 200, "land": [None] * 200})
+    filled = model.impute(gaps, random_state=0)
+    assert (filled["town"] == "new").all()
+    assert filled["land"].nunique() == 4

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthgan import IndependentSynthesizer, load, read_table
-from synthgan.constraints import Inequality, Unique
+from synthgan import IndependentSynthesizer, TabularDiffusion, load, read_table
+from synthgan.constraints import Inequality, Predicate, Unique
 from synthgan.errors import ConditionError, DataError, ParameterError
 from synthgan.synthesizers.parts import MANIFEST, is_folder, model_digest
 
@@ -113,6 +113,29 @@ def test_parts_of_another_sample_are_refused(model, folder, options, words):
     with pytest.raises(DataError, match=words):
         model.sample_to(folder, N_ROWS, **{"random_state": 1, **options})
     assert contents(folder) == before
+
+
+def test_parts_of_another_way_of_sampling_are_refused(tmp_path):
+    real = table().drop(columns=["id", "when", "price"])
+    model = TabularDiffusion(n_steps=1, hidden_dim=8, n_diffusion_steps=2, random_state=0).fit(real)
+    model.sample_to(tmp_path / "out", 10, random_state=1)
+    with pytest.raises(DataError, match="not the same in 'n_diffusion_steps'"):
+        model.set_params(n_diffusion_steps=1).sample_to(tmp_path / "out", 20, random_state=1)
+
+
+def test_numpy_integers_are_numbers_of_rows(model, folder, complete):
+    model.sample_to(folder, np.int64(N_ROWS), part_rows=np.int64(PART_ROWS), random_state=np.int64(1))
+    assert contents(folder) == contents(complete)
+
+
+def test_a_predicate_cannot_be_written_down(tmp_path):
+    rule = Predicate(lambda rows: rows["low"] >= 0)
+    model = IndependentSynthesizer(constraints=[rule], random_state=0).fit(table())
+    with pytest.raises(ParameterError, match="Predicate cannot be written down"):
+        model.sample_to(tmp_path / "out", 10)
+    assert not list(tmp_path.iterdir())
+    model.sample_to(tmp_path / "rows.csv", 10, random_state=0)
+    assert len(read_table(tmp_path / "rows.csv")) == 10
 
 
 def test_parts_of_another_model_are_refused(folder):

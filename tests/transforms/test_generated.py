@@ -106,6 +106,14 @@ def test_no_identifier_of_the_table_is_made():
     assert not set(fitted(real).generate(1000, 0)) & set(real)
 
 
+@pytest.mark.parametrize("pattern", ["{:020d}", "ID-{:025d}", "{:05000d}"])
+def test_no_long_padded_number_of_the_table_is_made(pattern):
+    real = [pattern.format(n) for n in range(1, 101)]
+    made = fitted(real).generate(100, 0)
+    assert not set(made) & set(real)
+    assert len(set(made)) == 100
+
+
 def test_identifiers_are_made_beside_those_that_are_kept():
     series = pd.Series([f"C-{i:03d}" for i in range(90)] + [None] * 10, dtype="string")
     codec = IdentifierCodec(Column("id", "identifier", series.dtype)).fit(series)

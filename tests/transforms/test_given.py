@@ -5,6 +5,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from synthgan import IndependentSynthesizer
 from synthgan.errors import ConditionError, DataError
 from synthgan.schema import Schema
 from synthgan.transforms import TableCodec
@@ -208,3 +209,15 @@ def test_a_frame_of_the_table_itself_changes_nothing(real, codec):
     conditions = given_cells(part, codec)
     out = codec.inverse_transform(conditions.encode(codec).table, 0, conditions)
     assert_same_frame(part, out[part.columns])
+
+
+def test_given_objects_keep_their_types():
+    mixed = pd.Series([1, 2.5, "x", 2**53 + 1] * 30, dtype=object)
+    real = pd.DataFrame({"o": mixed, "z": np.arange(120) % 3})
+    model = IndependentSynthesizer(random_state=0).fit(real)
+    cells = [1, 2.5, None, 2**53 + 1, 1.0, 7]
+    out = model.impute(pd.DataFrame({"o": pd.Series(cells, dtype=object), "z": 0}), random_state=0)["o"]
+    kept = [0, 1, 3, 4, 5]
+    assert [(type(out[i]), out[i]) for i in kept] == [(type(cells[i]), cells[i]) for i in kept]
+    out = model.sample(conditions=pd.DataFrame({"o": [1.0, 2.5]}), random_state=0)["o"]
+    assert out.tolist() == [1, 2.5]
