@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from synthgan.errors import DataError
-from synthgan.io import atomic_write, check_destination
+from synthgan.io import atomic_write, check_destination, write_csv
 
 __all__ = ["write_batches"]
 
@@ -66,7 +66,7 @@ def _to_arrow(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 def _write_csv(batches: Batches, file: BinaryIO | GzipFile, schema: pa.Schema | None = None) -> None:  # noqa: ARG001
     for number, frame in enumerate(batches):
-        frame.to_csv(file, index=False, header=number == 0, lineterminator="\n")
+        write_csv(frame, file, header=number == 0)
 
 
 def _write_csv_gz(batches: Batches, file: BinaryIO, schema: pa.Schema | None) -> None:  # noqa: ARG001

@@ -8,6 +8,7 @@ is complete or it is not there.
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import re
 import secrets
@@ -27,9 +28,18 @@ import pyarrow.feather
 import pyarrow.parquet
 
 from synthgan.arrow import check_names, from_arrow, to_arrow
+from synthgan.dtypes import natural_kind
 from synthgan.errors import DataError, listing, suggestion
 
-__all__ = ["atomic_write", "check_destination", "read_table", "table_extension", "write_table"]
+__all__ = [
+    "atomic_write",
+    "check_destination",
+    "files_of",
+    "read_table",
+    "table_extension",
+    "write_csv",
+    "write_table",
+]
 
 _READABLE = (".csv", ".csv.gz", ".parquet", ".feather", ".arrow")
 _PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
@@ -68,11 +78,11 @@ def read_table(source: Any) -> pd.DataFrame:
     if isinstance(source, pd.DataFrame):
         return source
     if isinstance(source, str | Path):
-        return _read_files(_expand(str(source)))
+        return _read_files(files_of(str(source)))
     if hasattr(source, "__arrow_c_stream__"):
         return _from_stream(source)
     if isinstance(source, list | tuple) and all(isinstance(path, str | Path) for path in source):
-        return _read_files([file for path in source for file in _expand(str(path))])
+        return _read_files([file for path in source for file in files_of(str(path))])
     raise DataError(
         f"A table must be a DataFrame, Arrow data or path(s) of files ({', '.join(_READABLE)}). "
         f"Got {type(source).__name__}. Wrap it in a pandas DataFrame with column names."
@@ -97,7 +107,7 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
         the frame.
     """
     if str(path) == "-":
-        frame.to_csv(sys.stdout.buffer, index=False, lineterminator="\n")
+        write_csv(frame, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
     kind = table_extension(str(path))
@@ -203,8 +213,14 @@ def _fill(file: BinaryIO, data: bytes | Callable[[BinaryIO], object]) -> None:
         file.write(data)
 
 
-def _expand(path: str) -> list[str]:
-    """Resolve a glob to the sorted files it matches; an existing file wins over its pattern."""
+def files_of(path: str) -> list[str]:
+    """Resolve a glob to the sorted files it matches; an existing file wins over its pattern.
+
+    Raises
+    ------
+    DataError
+        If there is no such file.
+    """
     if path == "-" or Path(path).is_file():
         return [path]
     if Path(path).is_dir():
@@ -355,13 +371,31 @@ def _broad_type(values: pd.Series[Any]) -> str:
     )
 
 
-def _write_csv(frame: pd.DataFrame, file: BinaryIO) -> None:
-    frame.to_csv(file, index=False, lineterminator="\n")
+def write_csv(frame: pd.DataFrame, file: BinaryIO | GzipFile, header: bool = True) -> None:
+    """Write a frame to an open file as CSV, with all text in quotes where a carriage return is in it.
+
+    At one without quotes, readers break the line; Python's ``csv`` before 3.11.9 and 3.12.3 leaves them out.
+    """
+    quoting: Any = csv.QUOTE_NONNUMERIC if _has_carriage_return(frame) else csv.QUOTE_MINIMAL
+    frame.to_csv(file, index=False, header=header, lineterminator="\n", quoting=quoting)
+
+
+def _has_carriage_return(frame: pd.DataFrame) -> bool:
+    columns = (frame.iloc[:, at] for at in range(frame.shape[1]))
+    texts = [
+        pd.Series(one.cat.categories) if isinstance(one.dtype, pd.CategoricalDtype) else one
+        for one in columns
+        if natural_kind(one.dtype) == "categorical"
+    ]
+    return any(
+        one.astype(str).str.contains("\r", regex=False).any()
+        for one in (pd.Series(map(str, frame.columns), dtype=object), *texts)
+    )
 
 
 def _write_csv_gz(frame: pd.DataFrame, file: BinaryIO) -> None:
     with GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:  # no name, no clock
-        frame.to_csv(packed, index=False, lineterminator="\n")
+        write_csv(frame, packed)
 
 
 def _write_parquet(frame: pd.DataFrame, file: BinaryIO) -> None:
@@ -373,7 +407,7 @@ def _write_feather(frame: pd.DataFrame, file: BinaryIO) -> None:
 
 
 _WRITERS: dict[str, Callable[[pd.DataFrame, BinaryIO], None]] = {
-    ".csv": _write_csv,
+    ".csv": write_csv,
     ".csv.gz": _write_csv_gz,
     ".parquet": _write_parquet,
     ".feather": _write_feather,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthgan.batches import write_batches
 from synthgan.errors import DataError
 from synthgan.io import atomic_write, check_destination, read_table, write_table
 
@@ -55,6 +56,19 @@ def test_binary_formats_keep_categories_zones_and_narrow_types(tmp_path, extensi
     )
     write_table(frame, tmp_path / f"t{extension}")
     pd.testing.assert_frame_equal(read_table(tmp_path / f"t{extension}"), frame)
+
+
+@pytest.mark.parametrize("extension", [".csv", ".csv.gz"])
+def test_a_carriage_return_breaks_no_line_of_a_csv(tmp_path, extension):
+    odd = ["a\rb", "c\r", "\rd", "e\r\nf", "\r"]
+    frame = pd.DataFrame({"text": odd, "na\rme": pd.Categorical(odd), "n": [1.5, None, 3, 4, 5]})
+    write_table(frame, tmp_path / f"t{extension}")
+    found = read_table(tmp_path / f"t{extension}")
+    assert found["text"].tolist() == odd
+    assert found["na\rme"].tolist() == odd
+    assert found["n"].equals(frame["n"])
+    write_batches(iter([frame.head(2), frame.tail(3)]), tmp_path / f"b{extension}")
+    assert read_table(tmp_path / f"b{extension}")["text"].tolist() == odd
 
 
 def test_the_index_is_not_written(tmp_path, frame):

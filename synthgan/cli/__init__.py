@@ -2,7 +2,7 @@
 
 Data goes to standard output or a file, everything else to standard error, progress bars
 only to a terminal. Exit codes: 0 done, 1 failure (``Error: ...``), 2 usage, 3 a
-``--fail-if`` gate was met, 130 interrupted. Files appear complete or not at all.
+``--fail-if`` gate was met, 130 interrupted, 143 terminated. Files appear complete or not at all.
 
 `make` has the commands that make models and tables, `judge` those that look at them, `demo` does both;
 `console` is how all of them talk.

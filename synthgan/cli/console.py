@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -23,6 +24,7 @@ __all__ = [
     "max_seconds_option",
     "printable",
     "quiet_option",
+    "require_different",
     "rules_kept",
     "say",
     "seed_option",
@@ -81,6 +83,23 @@ def say(text: str, quiet: bool) -> None:
     """Tell how the work goes; never on standard output, which is for data."""
     if not quiet:
         click.echo(text, err=True)
+
+
+def require_different(read: Iterable[str | None], written: Iterable[str | None]) -> None:
+    """Refuse to write over a file that is read, patterns included, or two things to one file.
+
+    None and "-" are no files.
+    """
+    from synthgan.io import files_of
+
+    sources = {Path(file).resolve() for path in read if path is not None for file in files_of(path)}
+    for path in written:
+        if path is None or path == "-":
+            continue
+        place = Path(path).resolve()
+        if place in sources:
+            raise click.UsageError(f"'{path}' is read or written already. Give another file to write to.")
+        sources.add(place)
 
 
 def rules_kept(rules: Iterable[object], rows: str) -> list[str]:

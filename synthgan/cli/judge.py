@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,11 +18,15 @@ from synthgan.cli.console import (
     kind_option,
     printable,
     quiet_option,
+    require_different,
     rules_kept,
     say,
     seed_option,
 )
 from synthgan.errors import quantity, suggestion
+
+if TYPE_CHECKING:
+    from synthgan.evaluation import Report
 
 __all__ = ["evaluate", "inspect"]
 
@@ -107,8 +112,9 @@ def evaluate(
         if _part_of(metric) not in parts:
             raise click.UsageError(f"--fail-if: {metric} is measured by --part {_part_of(metric)} only.")
     if html is not None:
-        if Path(html).resolve() in {Path(path).resolve() for path in (real, synthetic, holdout or real)}:
-            raise click.UsageError("--html names a table that is read. Give another file.")
+        if html == "-":
+            raise click.UsageError("A page cannot be written to standard output. Give --html a file name.")
+        require_different((real, synthetic, holdout), [html])
         check_destination(html)
     report = compare(
         read_table(real),
@@ -124,10 +130,7 @@ def evaluate(
     if html is not None:
         report.to_html(html)
         say(f"Wrote {html}.", quiet)
-    if failed := [gate for gate in gates if _met(report[gate[0]], gate)]:
-        for name, sign, bound in failed:
-            click.echo(f"Gate: {name} is {report[name]:.4g}, which is {sign} {bound:g}.", err=True)
-        raise click.exceptions.Exit(3)
+    _pass_gates(report, gates, [("--holdout", holdout), ("--target", target)])
 
 
 def _part_of(metric: str) -> str:
@@ -137,14 +140,21 @@ def _part_of(metric: str) -> str:
     return "augmentation" if metric == "augmentation_lift" else METRICS[metric].family
 
 
-def _met(value: float, gate: tuple[str, str, float]) -> bool:
-    """Compare a metric with a gate; one that was not computed cannot be passed."""
-    name, sign, bound = gate
-    if value != value:  # NaN
-        raise click.ClickException(
-            f"--fail-if {name}{sign}{bound:g}: {name} was not computed. Give --holdout and --target."
-        )
-    return _COMPARE[sign](value, bound)
+def _pass_gates(
+    report: Report, gates: list[tuple[str, str, float]], options: list[tuple[str, str | None]]
+) -> None:
+    """End in an error where a gate is met, or cannot be passed since its metric was not computed."""
+    met = [gate for gate in gates if _COMPARE[gate[1]](report[gate[0]], gate[2])]  # never so for NaN
+    for name, sign, bound in met:
+        click.echo(f"Gate: {name} is {report[name]:.4g}, which is {sign} {bound:g}.", err=True)
+    missing = [gate for gate in gates if math.isnan(report[gate[0]])]
+    left_out = [option for option, value in options if value is None]
+    advice = f"Give {' and '.join(left_out)}." if left_out else "The notes of the report say why."
+    for name, sign, bound in missing:
+        text = f"Error: --fail-if {name}{sign}{bound:g}: {name} was not computed. {advice}"
+        click.echo(text, err=True)
+    if met or missing:
+        raise click.exceptions.Exit(3 if met else 1)
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from synthgan.cli.console import (
     max_seconds_option,
     printable,
     quiet_option,
+    require_different,
     rules_kept,
     say,
     seed_option,
@@ -82,19 +83,20 @@ def fit(
     """
     from synthgan.io import check_destination, read_table
 
-    if output == "-":
-        raise click.UsageError("A model cannot be written to standard output. Give -o a file name.")
-    if model == "independent" and {max_seconds, checkpoint, curves} != {None}:
+    if "-" in (output, checkpoint):
+        raise click.UsageError("A model cannot be written to standard output. Give a file name.")
+    if model == "independent" and ({max_seconds, checkpoint, curves} != {None} or device != "auto"):
         raise click.UsageError(
-            "--max-seconds, --checkpoint and --curves are for a training, and --model independent takes none."
+            "--max-seconds, --checkpoint, --curves and --device are for a training, and --model independent "
+            "takes none."
         )
     if curves is not None and Path(curves).suffix.lower() not in {".png", ".svg", ".pdf"}:
         raise click.UsageError(f"The file of --curves must end in .png, .svg or .pdf. Got {curves!r}.")
     if resume and checkpoint is None:
         raise click.UsageError("--resume needs the file to go on from. Give --checkpoint FILE, too.")
-    _require_different(data, [path for path in (output, checkpoint, curves) if path is not None])
-    for path in (output, curves or output):
-        check_destination(path)
+    require_different(data, (output, checkpoint, curves))
+    for path in (output, checkpoint, curves):
+        check_destination(path or output)
     frame = read_table(list(data))
     size = f"{quantity(len(frame), 'row')} and {quantity(len(frame.columns), 'column')}"
     say(f"Fitting {model} to {size} ...", quiet)
@@ -106,25 +108,26 @@ def fit(
         with _terminated_as_interrupted() as was_terminated:
             estimator.fit(frame, checkpoint=checkpoint, resume=resume)
     estimator.save(output)
-    if curves is not None:
-        from synthgan.curves import plot_history
-
-        plot_history(estimator, curves)
     seconds = time.monotonic() - start
     say(f"Wrote {output} after {seconds:.0f} s.", quiet)
     if as_json:
         facts = {"model": output, "estimator": model, "n_rows": len(frame), "n_columns": len(frame.columns)}
         click.echo(json.dumps({**facts, "seed": estimator.seed_, "seconds": round(seconds, 3)}))
+    if curves is not None:
+        _draw_curves(estimator, curves, quiet)
     if getattr(estimator, "interrupted_", False):
         say("Run the same command with --resume to go on." if checkpoint else "", quiet or not checkpoint)
         raise click.exceptions.Exit(143 if was_terminated() else 130)
 
 
-def _require_different(data: Iterable[str], written: Sequence[str]) -> None:
-    """Refuse to write over the table that is read, or over another file of the same run."""
-    places = {Path(path).resolve() for path in written}
-    if len(places) < len(written) or places & {Path(path).resolve() for path in data}:
-        raise click.UsageError("DATA, -o, --checkpoint and --curves must be different files.")
+def _draw_curves(estimator: Any, path: str, quiet: bool) -> None:
+    """Draw the curves of a training, if there are any: one that was interrupted early may have none."""
+    from synthgan.curves import plot_history
+
+    try:
+        plot_history(estimator, path)
+    except DataError as error:
+        say(f"Warning: '{path}' was not drawn. {error}", quiet)
 
 
 @contextmanager
@@ -139,6 +142,11 @@ def _terminated_as_interrupted() -> Iterator[Callable[[], bool]]:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield lambda: bool(came)
+    except KeyboardInterrupt:
+        if not came:
+            raise
+        click.echo("Terminated.", err=True)
+        raise click.exceptions.Exit(143) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -219,6 +227,7 @@ def sample(
         if part_rows is not None:
             raise click.UsageError("--part-rows is for a folder of parts. Leave it out, or give -o a folder.")
         _check_table_file(output)
+    require_different([given], [output])
     fitted: Any = load(model)
     if n_passes is not None:
         fitted.set_params(n_passes=n_passes)
@@ -300,6 +309,7 @@ def impute(model: str, data: tuple[str, ...], output: str, draws: int, seed: int
     from synthgan.synthesizers.archive import load
 
     _check_table_file(output)
+    require_different(data, [output])
     frame = read_table(list(data))
     fitted: Any = load(model)
     filled = combine(fitted.impute(frame, random_state=seed, n_draws=draws), frame, fitted)
@@ -377,6 +387,7 @@ def augment(
             "--kind cannot name the target: --strategy says if it holds classes or numbers."
         )
     _check_table_file(output)
+    require_different(data, [output])
     frame = read_table(list(data))
     if target not in frame.columns:
         raise click.ClickException(

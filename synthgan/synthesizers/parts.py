@@ -130,8 +130,8 @@ def _write_parts(
     """Write the parts that are not there yet."""
     if any(isinstance(rule, Predicate) for rule in model.constraints_):
         raise ParameterError(
-            f"A folder says which rules its rows keep, and a Predicate cannot be written down (in '{folder}'). "
-            "Write one file, or fit without the rule."
+            "A folder of parts says which rules its rows keep, and a Predicate cannot be written down. "
+            f"Give one file instead of '{folder}', or fit without the rule."
         )
     old = _read_manifest(folder)
     seed = old["seed"] if old and random_state is None else draw_seed(random_state)

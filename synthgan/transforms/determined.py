@@ -239,8 +239,8 @@ def _narrowed(conditions: Conditions, codec: TableCodec, one: Map) -> Conditions
             nearest = one.plain[one.find(cells.plain[unseen][:1], np.zeros(1, dtype=bool))][0].item()
             raise ConditionError(
                 f"Conditions: column {one.key!r} determines {listing([*one.effects])}, so only values of it "
-                f"that were seen can be asked for. Got {quantity(int(unseen.sum()), 'other cell')}; the nearest "
-                f"known value is {as_text(nearest, cast(NumericCodec, codec.codecs_[one.key]))}."
+                f"that were seen can be asked for. Got {quantity(int(unseen.sum()), 'other cell')}; the "
+                f"nearest known value is {as_text(nearest, cast(NumericCodec, codec.codecs_[one.key]))}."
             )
     if isinstance(wanted, Range) and len(one.plain):
         fits = _in_ranges(replace(conditions, ranges={one.key: wanted}), one, {})

@@ -31,12 +31,18 @@ def test_a_gate_that_is_met_exits_with_3(model):
     assert result.stderr.count("Gate:") == 1
     assert "shape_error" in result.stdout
     run(*command, "shape_error>0.9")
+    both = ("--part", "privacy", "--fail-if", "membership_auc>0.6")
+    result = run(*command, "shape_error>-1", *both, code=3)  # what was not computed hides no gate that is met
+    assert "Gate: shape_error" in result.stderr
+    assert "membership_auc was not computed" in result.stderr
 
 
 def test_a_gate_on_a_figure_that_is_missing_fails(model):
     command = ("evaluate", "--real", "real.csv", "--synthetic", "real.csv", "--part", "utility", "--fail-if")
     result = run(*command, "tstr<0.8", code=1)
-    assert "Error: --fail-if tstr<0.8: tstr was not computed" in result.stderr
+    assert "--fail-if tstr<0.8: tstr was not computed. Give --holdout and --target." in result.stderr
+    result = run(*command, "tstr<0.8", "--holdout", "real.csv", "--fail-if", "tstr>0", code=1)
+    assert result.stderr.count("was not computed. Give --target.") == 2
     result = run(*command, "c2st_gbm>0.6", code=2)
     assert "c2st_gbm is measured by --part fidelity only" in result.stderr
 
