@@ -32,9 +32,10 @@ test-minimum: $(OLD)/.test  ## tests with the lowest version of each dependency,
 
 TABLES ?= data
 
+# What stands in benchmarks/results.csv already is not run again.
 bench: $(VENV)/.test  ## our models and the peers on the tables in TABLES=folder; takes hours, see benchmarks/README.md
 	$(BIN)/python -m benchmarks.peers
-	$(BIN)/python -m benchmarks.run $(TABLES) --models independent,bootstrap,tabular_gan,few_passes,own_ctgan,tabular_diffusion,tabular_argn,arf,gaussian_copula,ctgan,tvae,smote --part fidelity --part utility
+	$(BIN)/python -m benchmarks.run $(TABLES) --models independent,bootstrap,tabular_gan,few_passes,few_passes_wgan,own_ctgan,tabular_diffusion,tabular_argn,arf,gaussian_copula,ctgan,tvae,smote --part fidelity --part utility
 
 # Strict: a package that the database could not be asked about is a failure, too.
 audit: $(VENV)/.demo  ## known security holes of what is installed; needs the network

@@ -113,7 +113,7 @@ STUDIES: dict[str, dict[str, dict[str, Any]]] = {  # study: title of a run to op
             (
                 "`TabularGAN`",
                 {"kind": TabularGAN, "hidden_dim": 64, "n_steps": 400, "n_gan_steps": 800},
-                {"learning_rate": 2e-3, "generator_lr": 9e-4, "critic_lr": 1.2e-3},
+                {"learning_rate": 2e-3, "generator_lr": 9e-5, "critic_lr": 1.2e-3},
             ),
         )
         for factor in (0.2, 1, 5, 25)

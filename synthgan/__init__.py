@@ -1,4 +1,4 @@
-"""Synthetic tables: conditional WGAN-GP models with fit and sample, and honest evaluators.
+"""Synthetic tables: conditional GANs with fit and sample, and honest evaluators.
 
 >>> from synthgan import TabularGAN, evaluate, load, datasets  # doctest: +SKIP
 >>> real, holdout = datasets.load_adult()  # doctest: +SKIP

@@ -229,7 +229,7 @@ class GANOverSampler(OneToOneFeatureMixin, BaseEstimator):  # type: ignore[misc]
     generator : synthesizer, optional
         It is cloned; `kinds`, `max_seconds` or `device` are set there. By default
         ``TabularGAN(n_gan_steps=1)``: the decoder alone draws these rows, column by column, and training
-        the generator and the critic, half of the time, would have no effect on them.
+        the generator and the critic would have no effect on them.
     kept_share : float in [0, 1], default 0.7
         Share of the cells that a new row keeps of a real row of its class; the others are drawn anew given
         the kept ones and the class, at least one. 0: whole rows are drawn, none starts from a real one.
