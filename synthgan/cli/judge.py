@@ -149,8 +149,10 @@ def _pass_gates(
         click.echo(f"Gate: {name} is {report[name]:.4g}, which is {sign} {bound:g}.", err=True)
     missing = [gate for gate in gates if math.isnan(report[gate[0]])]
     left_out = [option for option, value in options if value is None]
-    advice = f"Give {' and '.join(left_out)}." if left_out else "The notes of the report say why."
     for name, sign, bound in missing:
+        advice = "The report says why."
+        if left_out and _part_of(name) != "fidelity":
+            advice = f"Give {' and '.join(left_out)}."
         text = f"Error: --fail-if {name}{sign}{bound:g}: {name} was not computed. {advice}"
         click.echo(text, err=True)
     if met or missing:

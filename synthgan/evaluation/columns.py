@@ -3,7 +3,7 @@
 Series enter, integer codes and the array of levels leave. A column must hold
 the same sort of values in every table (numbers, text, dates, ...), in whatever
 dtype: a whole number equals the same number stored as a float, a category the
-same text.
+same text, and 0.1 stored in 32 bits the 0.1 stored in 64.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def code_column(
         Places in the levels; -1 is missing.
     levels : array of shape (n_levels,)
         Distinct values of all tables, sorted (categories by their text).
+        Numbers are rounded to the least precision in which a table holds them.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def _observed(column: pd.Series[Any]) -> tuple[NDArray[Any], NDArray[np.bool_], 
     kind = natural_kind(dtype)
     if kind in ORDERED_KINDS:
         numbers, missing = to_numbers(column)
-        return _as_time(numbers[~missing], dtype, kind), ~missing, _sort_of(dtype, kind)
+        return _as_stored(numbers[~missing], dtype, kind), ~missing, _sort_of(dtype, kind)
     return _plain_objects(column[there], there)
 
 
@@ -171,10 +172,10 @@ def _sort_of(dtype: Any, kind: str) -> str:
     )
 
 
-def _as_time(ticks: NDArray[Any], dtype: Any, kind: str) -> NDArray[Any]:
-    """Give integer ticks the unit of a time dtype, so that units can be compared; numbers stay."""
+def _as_stored(ticks: NDArray[Any], dtype: Any, kind: str) -> NDArray[Any]:
+    """Give integer ticks the unit of a time dtype, and numbers their precision, to be compared by them."""
     if kind == "numerical":
-        return ticks
+        return ticks.astype(f"f{dtype.itemsize}") if dtype.kind == "f" else ticks
     arrow = getattr(dtype, "pyarrow_dtype", None)
     if arrow is not None:
         unit = {"date32[day]": "D", "date64[ms]": "ms"}.get(str(arrow)) or arrow.unit
@@ -190,8 +191,28 @@ def _rank(parts: list[NDArray[Any]], sort: str) -> tuple[list[NDArray[np.intp]],
     if sort == "numbers" and len({part.dtype.kind for part in whole}) == 2 and len(whole) == len(filled):
         signed = any(part.min() < 0 for part in whole)  # int64 and uint64 together would become floats
         filled = [part.astype(np.int64 if signed else np.uint64) for part in whole]
+    if sort == "numbers" and len(whole) < len(filled):
+        filled = _rounded(filled)
     levels, inverse = np.unique(np.concatenate(filled or parts), return_inverse=True)
     return np.split(inverse, np.cumsum([len(part) for part in parts])[:-1]), levels
+
+
+def _rounded(parts: list[NDArray[Any]]) -> list[NDArray[np.float64]]:
+    """Round numbers to the least precision of all parts, one of which holds floats at least.
+
+    0.1 of 32 bits is 0.10000000149 in 64 bits: without rounding a table would
+    have no value in common with its own copy. Numbers beyond the range stay.
+
+    >>> [part.tolist() for part in _rounded([np.float32([0.5]), np.array([0.5 + 1e-9, 1e300])])]
+    [[0.5], [0.5, 1e+300]]
+    """
+    least = min((part.dtype for part in parts if part.dtype.kind == "f"), key=lambda dtype: dtype.itemsize)
+    rounded = []
+    for part in parts:
+        with np.errstate(over="ignore"):
+            narrow = part.astype(least).astype(np.float64)
+        rounded.append(np.where(np.isfinite(narrow), narrow, part))
+    return rounded
 
 
 def _factorize(parts: list[NDArray[Any]]) -> tuple[list[NDArray[np.intp]], NDArray[Any]]:

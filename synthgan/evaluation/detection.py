@@ -33,6 +33,8 @@ __all__ = ["ENGINES", "N_FOLDS", "c2st_boosting", "c2st_logistic", "pmse_ratio"]
 N_FOLDS = 5
 N_TREES = 100
 ENGINES = ("hist", "lightgbm", "xgboost")
+_MIN_TRAINED = {"hist": 40, "lightgbm": 40, "xgboost": 8}
+"""Training rows of which two leaves can be made: of 20 rows each, or (xgboost) of a hessian of 1, 4 rows."""
 _MIN_ROWS_PER_CATEGORY = 10  # five expected in each table: the rule of thumb of the chi-squared test
 _MAX_INDICATORS = 1000  # of all categories together
 _FEW_ROWS = 500  # of both tables; below, the closed-form null of pMSE is up to 20 % too small
@@ -79,8 +81,10 @@ def c2st_boosting(
     Estimate
         Mean AUC of the scored folds, each scored by a model that did not see
         it; in [0, 1], 0.5 is best and what an honest sampler reaches. The
-        interval is DeLong's, given the trained models. NaN with fewer than two
-        rows in a table.
+        interval is DeLong's, given the trained models. NaN where a fold leaves
+        too few rows to train on for a single split, which would score 0.5
+        whatever the tables are: with fewer than 25 rows in a table (5 for
+        "xgboost").
 
     Raises
     ------
@@ -100,7 +104,7 @@ def c2st_boosting(
     def score(train: NDArray[np.intp], test: NDArray[np.intp]) -> NDArray[np.float64]:
         return learner(trainable(features[train]), truth[train], features[test])
 
-    return _cross_validated(score, truth, model_seed, n_scored)
+    return _cross_validated(score, truth, model_seed, n_scored, _MIN_TRAINED[engine])
 
 
 def c2st_logistic(
@@ -109,8 +113,9 @@ def c2st_logistic(
     """Tell synthetic from real rows by logistic regression on the columns as they are.
 
     It sees marginals and nothing of the relations between columns: independent
-    columns pass it. Parameters, result and source as for `c2st_boosting`;
-    features as in `linear_features`, ridge penalty with C = 1.
+    columns pass it. Parameters, result and source as for `c2st_boosting`, but
+    NaN with fewer than two rows in a table only; features as in
+    `linear_features`, ridge penalty with C = 1.
     """
     both, truth, model_seed = _paired_rows(real, synthetic, seed)
     features = linear_features(both, both.domain.names)
@@ -274,14 +279,22 @@ def _paired_rows(
     return both, np.arange(2 * n) >= n, int(rng.integers(2**31))
 
 
-def _cross_validated(score: Scorer, truth: NDArray[np.bool_], seed: int, n_scored: int) -> Estimate:
-    """Average the AUC of the first folds; they are disjoint, so that their variances add up."""
+def _cross_validated(
+    score: Scorer, truth: NDArray[np.bool_], seed: int, n_scored: int, min_trained: int = 0
+) -> Estimate:
+    """Average the AUC of the first folds; they are disjoint, so that their variances add up.
+
+    NaN where a fold leaves fewer than `min_trained` rows to train on.
+    """
     check_parameter("the classifier two-sample test", "n_scored", n_scored, (Interval(int, 1, N_FOLDS),))
     n_folds = min(N_FOLDS, int(truth.sum()))
     if n_folds < 2:
         return Estimate(float("nan"))
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(truth, truth)
-    results = [auc_with_variance(truth[test], score(train, test)) for train, test in islice(folds, n_scored)]
+    splits = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(truth, truth)
+    folds = list(islice(splits, n_scored))
+    if min(len(train) for train, _ in folds) < min_trained:
+        return Estimate(float("nan"))
+    results = [auc_with_variance(truth[test], score(train, test)) for train, test in folds]
     areas, variances = np.array(results).T
     return Estimate.around(float(areas.mean()), float(np.sqrt(variances.sum())) / len(results))
 

@@ -74,9 +74,9 @@ def attribute_inference(
         real records, on holdout records, and on real records with one guess
         for all, the mode or median of the synthetic column, each with ``_low``
         and ``_high`` (Wilson); ``excess`` = main - control with Newcombe's
-        interval; ``p`` of main > control, corrected for all secrets: a leak if
-        <= `synthgan.evaluation.alarms.LEVEL`. No rows with fewer than two
-        columns.
+        interval; ``raw_p`` of main > control; ``p``, the same corrected for
+        all secrets: a leak if <= `synthgan.evaluation.alarms.LEVEL`. No rows
+        with fewer than two columns.
 
     References
     ----------
@@ -97,7 +97,7 @@ def attribute_inference(
         known = [np.hstack([blocks[name][k] for name in names if name != secret]) for k in range(3)]
         rows.append({"secret": secret, **_inferred(known, _secret_values(tables, secret), ordered)})
     frame = pd.DataFrame(
-        rows, columns=["secret", *_RATES, "excess", "excess_low", "excess_high", "p", "_least"]
+        rows, columns=["secret", *_RATES, "excess", "excess_low", "excess_high", "raw_p", "_least"]
     )
     frame["secret"] = pd.Series(list(secrets), dtype=object)
     return _with_corrected(frame)
@@ -138,7 +138,8 @@ def singling_out(
         real columns, with ``_low`` and ``_high`` (Wilson, as if predicates were
         independent); ``excess`` = main - control with Newcombe's interval;
         ``real_records`` and ``holdout_records``, how many distinct ones are
-        singled out; ``p``, corrected for the numbers of columns.
+        singled out; ``raw_p``; ``p``, the same corrected for the numbers of
+        columns.
 
     References
     ----------
@@ -180,7 +181,7 @@ def _inferred(known: list[NDArray[np.float32]], values: list[Values], ordered: b
     n, m, found, other = len(hits[0]), len(hits[1]), int(hits[0].sum()), int(hits[1].sum())
     return {
         **_as_columns(main=main, control=control, baseline=baseline, excess=_difference(main, control)),
-        "p": excess_p(found, n, other, m),
+        "raw_p": excess_p(found, n, other, m),
         "_least": least_p(found + other, n, m),
     }
 
@@ -225,8 +226,8 @@ def _as_columns(**estimates: Estimate) -> dict[str, float]:
 
 
 def _with_corrected(frame: pd.DataFrame) -> pd.DataFrame:
-    """Replace the p-values by corrected ones."""
-    p_values, least = frame["p"].to_numpy(float), frame["_least"].to_numpy(float)
+    """Put the corrected p-values beside the raw ones."""
+    p_values, least = frame["raw_p"].to_numpy(float), frame["_least"].to_numpy(float)
     return frame.drop(columns="_least").assign(p=at_once(p_values, least))
 
 
@@ -294,6 +295,6 @@ def _singled_out(
         **_as_columns(main=main, control=control, baseline=baseline, excess=_difference(main, control)),
         "real_records": found,
         "holdout_records": other,
-        "p": excess_p(found, n, other, m),
+        "raw_p": excess_p(found, n, other, m),
         "_least": least_p(found + other, n, m),
     }

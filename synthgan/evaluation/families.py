@@ -13,6 +13,7 @@ import pandas as pd
 
 from synthgan.errors import quantity
 from synthgan.evaluation.alarms import LEVEL
+from synthgan.evaluation.answers import misled
 from synthgan.evaluation.associations import (
     MAX_PAIRS,
     MAX_TRIPLES,
@@ -49,7 +50,6 @@ __all__ = ["N_STEPS", "Findings", "augmentation", "fidelity", "privacy", "utilit
 N_STEPS = {"fidelity": 18, "utility": 3, "privacy": 13, "augmentation": 1}
 """How often each family reports progress."""
 
-_MISLED = 0.48  # an AUC below this is no noise: the classifier takes copies for what they copy
 _REFERENCE_FOLDS = 2  # of the five: the same expected AUC in less time
 _FLOOR_MEMBERS, _FLOOR_TARGETS = 5_000, 500  # records attacked by way of independent columns
 _CERTAIN = {"membership_auc": 0.5, "membership_outlier_auc": 0.5, "membership_tpr": 0.01}
@@ -83,7 +83,7 @@ def fidelity(trial: Trial) -> Findings:
         ceiling=lambda real, other: {"c2st_gbm": c2st_boosting(real, other, seed, n_scored=_REFERENCE_FOLDS)},
         floor=lambda real, other: {"c2st_gbm": c2st_boosting(real, other, seed, n_scored=1)},
     )
-    if rows[-1]["high"] < _MISLED:
+    if misled(rows[-1]):
         trial.notes.append(
             "c2st_gbm lies below 0.5: synthetic rows that equal single real rows, or lie nearer to them than "
             "other real rows do, mislead the classifier. The tables share more than a distribution; see "
@@ -138,8 +138,9 @@ def _note_samples(trial: Trial) -> None:
 def utility(trial: Trial, task: Task | str | None) -> Findings:
     """Train three models on each table and test them on the holdout, or note why not."""
     if trial.holdout is None or not isinstance(task, Task):
-        trial.notes.append(f"The utility is not measured: {_untestable(task)}.")
-        return Findings(_unmeasured("utility"), {}, {})
+        reason = _untestable(task)
+        trial.notes.append(f"The utility is not measured: {reason}.")
+        return Findings(_unmeasured("utility"), {}, _untested(reason))
     seed, holdout = trial.seed, trial.holdout
     trial.step("training three models on each table")
     fitted = fit_models(trial.real, trial.synthetic, task, seed)
@@ -158,7 +159,9 @@ def utility(trial: Trial, task: Task | str | None) -> Findings:
     rows[0]["units"] = f"{task.units} difference"
     _note_undefined(trial, rows)
     rows += _scores(models, floor)
-    return Findings(rows, {"models": models}, {})
+    main = models[(models["model"] == "boosting") & (models["test"] == "holdout")]
+    missing = main[main["score"].isna()]
+    return Findings(rows, {"models": models}, _untested(missing["note"].iloc[0]) if len(missing) else {})
 
 
 def augmentation(trial: Trial, task: Task | str | None) -> Findings:
@@ -187,6 +190,11 @@ def _untestable(task: Task | str | None) -> str:
     if isinstance(task, str):
         return task
     return "there is no target" if task is None else "there is no holdout"
+
+
+def _untested(reason: str) -> dict[str, Any]:
+    """Give the fact that says why `tstr` or `trtr` is missing."""
+    return {"utility": {"untested": reason}}
 
 
 def _scores(models: pd.DataFrame, floor: Estimate) -> Iterable[Row]:
@@ -293,16 +301,15 @@ def _excesses(
 ) -> dict[str, Estimate]:
     """Give what the most successful attack of each sort reaches."""
     everyone, outlying = (membership[membership["records"] == name] for name in ("all", "outlying"))
-    # of the excesses the least probable one: the largest is chance where conditions or records are few
+    # of the excesses the least probable one: the largest is chance where conditions or records are few.
+    # By the p before the correction, which cuts at 1: of those that tie there the largest would come first
     return {
         "membership_auc": _first(everyone.sort_values("auc", ascending=False), "auc"),
         "membership_outlier_auc": _first(outlying.sort_values("auc", ascending=False), "auc"),
         "membership_tpr": _first(everyone.sort_values("tpr_at_0.01", ascending=False), "tpr_at_0.01"),
-        "attribute_excess": _first(
-            attributes.sort_values(["p", "excess"], ascending=[True, False]), "excess"
-        ),
+        "attribute_excess": _first(attributes.sort_values("raw_p", kind="stable"), "excess"),
         "singling_out_excess": _first(
-            predicates.sort_values(["p", "n_predicates"], ascending=[True, False]), "excess"
+            predicates.sort_values(["raw_p", "n_predicates"], ascending=[True, False]), "excess"
         ),
     }
 
@@ -323,8 +330,16 @@ def _note_targets(trial: Trial, facts: Mapping[str, Any], attributes: pd.DataFra
             f"Membership is attacked for {quantity(facts['n_members'], 'real row')} and "
             f"{quantity(facts['n_others'], 'holdout row')}, against all synthetic rows."
         )
-    if min(n_real, n_holdout) > MAX_TARGETS:
-        trial.notes.append(f"Attribute inference attacks {MAX_TARGETS:,} real and as many holdout rows.")
+    if len(attributes) and max(n_real, n_holdout) > MAX_TARGETS:
+        trial.notes.append(
+            f"Attribute inference attacks {quantity(min(n_real, MAX_TARGETS), 'real row')} and "
+            f"{quantity(min(n_holdout, MAX_TARGETS), 'holdout row')}, with all synthetic rows."
+        )
+    if n_real != n_holdout:
+        trial.notes.append(
+            f"Singling out draws {quantity(min(n_real, n_holdout), 'row')} of the real table and of the "
+            "holdout, because what is unique depends on their number."
+        )
     if max(len(trial.synthetic), n_holdout) > MAX_ROWS_CLOSEST:
         trial.notes.append(
             f"DCR, NNDR and their share are measured for at most {MAX_ROWS_CLOSEST:,} synthetic rows, "

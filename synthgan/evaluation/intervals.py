@@ -120,7 +120,8 @@ def bootstrapped(
     percentiles would lie beside the value; its deviation is of use: the
     interval is the value -+ 1.96 deviations. It says how far another draw of
     tables of this size may move the value, not how far the value lies above 0
-    by chance: that says the ceiling.
+    by chance: that says the ceiling. A distance that is not defined, or not in
+    every resample, has no interval.
 
     Parameters
     ----------
@@ -148,6 +149,9 @@ def bootstrapped(
     for name, value in measure(real, synthetic).items():
         resamples = np.array([resample[name] for resample in drawn])
         half = Z95 * float(np.std(resamples, ddof=1))
+        if np.isnan([value, half]).any():
+            found[name] = Estimate(value)
+            continue
         most = 1.0 if max(value, *resamples) <= 1 else np.inf
         found[name] = Estimate(value, max(0.0, value - half), min(most, value + half))
     return found

@@ -356,8 +356,13 @@ def _with_corrected(frame: pd.DataFrame) -> pd.DataFrame:
     level = LEVEL / max(able(least.ravel()).sum(), 1)
     sizes = list(zip(frame["n_members"], frame["n_others"], strict=True))
     tops = [int(np.ceil(RATES[0] * (m + n))) for m, n in sizes]
+    tested = frame["auc"].notna()
     return frame.drop(columns=list(_LEAST)).assign(
         p=at_once(p_values.ravel(), least.ravel()).reshape(p_values.shape).min(axis=1),
-        detectable_auc=[detectable_auc(m, n, level) for m, n in sizes],
-        detectable_tpr=[detectable_tpr(k, m, n, level) for k, (m, n) in zip(tops, sizes, strict=True)],
+        detectable_auc=np.where(tested, [detectable_auc(m, n, level) for m, n in sizes], np.nan),
+        detectable_tpr=np.where(
+            tested,
+            [detectable_tpr(k, m, n, level) for k, (m, n) in zip(tops, sizes, strict=True)],
+            np.nan,
+        ),
     )

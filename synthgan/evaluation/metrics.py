@@ -1,7 +1,7 @@
 """The metrics of the report as data: what each is, its best value, its source.
 
 The order is the order of the report: looks like the data, works like the data,
-leaks the data. A new metric is one entry here and one call in ``protocol.py``.
+leaks the data. A new metric is one entry here and one call in ``families.py``.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from synthgan.errors import quantity
 from synthgan.evaluation import plots
 from synthgan.evaluation.answers import show
 from synthgan.evaluation.metrics import FAMILIES, METRICS
@@ -253,7 +254,8 @@ def _bars(shape: Bars) -> Iterator[dict[str, Any]]:
     n_more, real, synthetic = shape.rest
     if n_more:
         text = f"{100 * real:.1f} / {100 * synthetic:.1f}"
-        yield {"label": f"{n_more:,} more", "widths": None, "text": text}
+        label = f"{n_more:,} more" if shape.labels else quantity(n_more, "rare value")
+        yield {"label": label, "widths": None, "text": text}
 
 
 def _heat_map(report: Report) -> dict[str, Any] | None:

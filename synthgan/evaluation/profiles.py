@@ -1,6 +1,7 @@
 """The distribution of each column in both tables, as the report draws it.
 
-Coded tables enter, counts per bin or category leave: aggregates, no rows.
+Coded tables enter, counts per bin or category leave: aggregates, no rows, and
+no category that only a few rows of the real table have.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from synthgan.evaluation.tables import CodedTable
 __all__ = ["Bars", "Histogram", "Profile", "profile_columns"]
 
 N_BARS = 12  # most frequent categories that are shown; the rest is pooled
+MIN_ROWS = 5  # of the real table that have a category which is shown; fewer might be single people
 _MAX_BINS = 40
 _AXES = dict.fromkeys("iuf", (-1e100, 1e100)) | {"m": (-9e12, 9e12), "M": (-6.2e10, 2.5e11)}
 """Least and greatest value of an axis; dates between the years 5 and 9892, in seconds since 1970."""
@@ -30,11 +32,13 @@ class Bars:
     Parameters
     ----------
     labels : tuple of str
-        Categories by their frequency in the real table; untrusted text.
+        Categories by their frequency in the real table, at most 12, each of at
+        least 5 real rows; untrusted text.
     real, synthetic : tuple of float
         Share of the observed cells, in [0, 1].
     rest : tuple of (int, float, float)
-        How many further categories there are, and their shares.
+        How many further categories there are, rarer ones and those of the
+        synthetic table alone, and their shares.
     """
 
     labels: tuple[str, ...]
@@ -80,17 +84,17 @@ def profile_columns(real: CodedTable, synthetic: CodedTable) -> tuple[Profile, .
 
 
 def _bars(real: CodedTable, synthetic: CodedTable, name: Hashable) -> Bars:
-    """Take the most frequent categories, those of the real table first."""
+    """Take the most frequent categories of the real table."""
     counts = np.stack([real.counts(name)[1:], synthetic.counts(name)[1:]])
     order = np.lexsort((-counts[1], -counts[0]))
     shares = counts[:, order] / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    labels = tuple(str(level) for level in real.domain.levels[name][order[:N_BARS]])
-    rest = shares[:, N_BARS:].sum(axis=1)
+    n_shown = min(N_BARS, int((counts[0] >= MIN_ROWS).sum()))
+    rest = shares[:, n_shown:].sum(axis=1)
     return Bars(
-        labels,
-        tuple(shares[0, :N_BARS].tolist()),
-        tuple(shares[1, :N_BARS].tolist()),
-        (max(0, len(order) - N_BARS), float(rest[0]), float(rest[1])),
+        tuple(str(level) for level in real.domain.levels[name][order[:n_shown]]),
+        tuple(shares[0, :n_shown].tolist()),
+        tuple(shares[1, :n_shown].tolist()),
+        (len(order) - n_shown, float(rest[0]), float(rest[1])),
     )
 
 

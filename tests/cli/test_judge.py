@@ -43,6 +43,9 @@ def test_a_gate_on_a_figure_that_is_missing_fails(model):
     assert "--fail-if tstr<0.8: tstr was not computed. Give --holdout and --target." in result.stderr
     result = run(*command, "tstr<0.8", "--holdout", "real.csv", "--fail-if", "tstr>0", code=1)
     assert result.stderr.count("was not computed. Give --target.") == 2
+    pd.read_csv("real.csv").head(20).to_csv("few.csv", index=False)
+    few = ("evaluate", "--real", "few.csv", "--synthetic", "few.csv", "--part", "fidelity", "--fail-if")
+    assert "c2st_gbm was not computed. The report says why." in run(*few, "c2st_gbm>0.6", code=1).stderr
     result = run(*command, "c2st_gbm>0.6", code=2)
     assert "c2st_gbm is measured by --part fidelity only" in result.stderr
 

@@ -9,14 +9,15 @@ FACTS = {
     "target": "y",
     "rows": {"real": 1000, "synthetic": 1000, "holdout": 1000, "ceiling": 1000},
     "parts": ["fidelity", "utility", "privacy"],
+    "utility": {"untested": "there is no holdout"},
     "privacy": {"verdict": "no leak found by these attacks at this power", "detectable_auc": 0.53},
 }
 
 
 def answers(facts=FACTS, ceiling=0.5, **values):
     rows = [
-        {"metric": name, "value": values.get(name, 0.5), "low": values.get(name, 0.5), "high": 0.6,
-         "ceiling": ceiling, "floor": 0.9, "units": metric.units}
+        {"metric": name, "value": values.get(name, 0.5), "low": values.get(name, 0.5),
+         "high": values.get(f"{name}_high", 0.6), "ceiling": ceiling, "floor": 0.9, "units": metric.units}
         for name, metric in METRICS.items()
     ]  # fmt: skip
     return answer_all(pd.DataFrame(rows), facts)
@@ -25,7 +26,7 @@ def answers(facts=FACTS, ceiling=0.5, **values):
 @pytest.mark.parametrize(
     ("auc", "word"),
     [
-        (0.4, "Cannot be said"),
+        (0.4, "Very closely"),
         (0.49, "Very closely"),
         (0.56, "Closely"),
         (0.7, "Partly"),
@@ -35,6 +36,37 @@ def answers(facts=FACTS, ceiling=0.5, **values):
 )
 def test_the_look_follows_the_classifier(auc, word):
     assert answers(c2st_gbm=auc)[0].verdict.startswith(word)
+
+
+@pytest.mark.parametrize(
+    ("auc", "high", "word"),
+    [
+        (0.40, 0.479, "Cannot be said"),
+        (0.47, 0.479, "Cannot be said"),
+        (0.40, 0.481, "Very closely"),
+        (0.20, 0.60, "Very closely"),
+        (0.40, np.nan, "Very closely"),
+    ],
+)
+def test_copies_are_named_only_if_the_whole_interval_lies_below_chance(auc, high, word):
+    assert answers(c2st_gbm=auc, c2st_gbm_high=high)[0].verdict.startswith(word)
+
+
+def test_the_look_of_too_few_rows_is_not_judged():
+    answer = answers(c2st_gbm=np.nan)[0]
+    assert answer.verdict == "Too few rows to tell"
+    assert "AUC" not in answer.text
+    assert "Single columns differ by 50.00 %" in answer.text
+
+
+def test_what_was_not_measured_is_not_told():
+    assert "pairs" in answers()[0].text
+    assert "pairs" not in answers(trend_error_shared=np.nan)[0].text
+    text = answers(membership_auc=np.nan)[2].text
+    assert "attacks tells" not in text
+    assert "probability" not in text
+    assert "identical to a real row" in text
+    assert answers(tstr=np.nan)[1].text.endswith("there is no holdout.")
 
 
 @pytest.mark.parametrize(

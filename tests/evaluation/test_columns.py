@@ -34,6 +34,46 @@ def test_the_same_value_in_another_dtype_is_the_same_level():
     ]
 
 
+SINGLE = pytest.mark.parametrize(
+    "single",
+    [
+        np.array([0.1, 0.7, 3.0], "float32"),
+        pd.array([0.1, 0.7, 3.0], "Float32"),
+        pd.array([0.1, 0.7, 3.0], "float[pyarrow]"),
+        pd.Categorical(np.array([0.1, 0.7, 3.0], "float32")),
+        pd.Series([np.float32(0.1), np.float32(0.7), np.float32(3)], dtype=object),
+        np.array([0.1, 0.7, 3.0], "float16"),
+    ],
+    ids=["numpy", "nullable", "arrow", "category", "object", "half"],
+)
+
+
+@SINGLE
+@pytest.mark.parametrize("kind", ["numerical", "categorical"])
+def test_numbers_are_compared_at_the_least_precision_in_which_a_table_holds_them(single, kind):
+    double = [0.7, 0.1, 3.0]
+    assert codes_of(single, double, [3, 3], kind=kind)[0] == [[0, 1, 2], [1, 0, 2], [2, 2]]
+    assert codes_of(double, [3, 3], single, kind=kind)[0] == [[1, 0, 2], [2, 2], [0, 1, 2]]
+
+
+def test_tables_of_full_precision_keep_it():
+    assert codes_of([0.1], [0.1 + 1e-12])[0] == [[0], [1]]
+    nothing = np.array([np.nan], "float32")
+    assert codes_of([0.1], [0.1 + 1e-12], nothing)[0] == [[0], [1], [-1]]
+
+
+def test_whole_numbers_are_rounded_as_their_copies_were():
+    big = 2**24 + 1
+    assert codes_of(np.array([big]).astype("float32"), np.array([big]))[0] == [[0], [0]]
+
+
+@pytest.mark.parametrize("other", [[1e300, 0.1], np.array([2**62, 0])])
+def test_numbers_beyond_the_range_of_the_least_precision_stay(other):
+    codes, levels = codes_of(np.array([0.5, 2.0], "float16"), other)
+    assert np.isfinite(levels).all()
+    assert codes[1] == [len(levels) - 1, 0]
+
+
 def test_unused_categories_are_no_levels():
     assert codes_of(pd.Categorical(["b"], categories=["a", "b"]), ["b"], kind="categorical")[1] == ["b"]
 

@@ -108,7 +108,25 @@ def test_fewer_scored_folds_widen_the_interval_and_keep_the_auc(c2st):
 @BOTH
 def test_more_folds_than_rows_are_no_trouble(c2st):
     found = c2st(*code_tables(normal(2, 0), normal(2, 1)), n_scored=5)
-    assert 0 <= found.value <= 1
+    assert np.isnan(found.value) if c2st is c2st_boosting else 0 <= found.value <= 1
+
+
+@pytest.mark.parametrize("n_scored", [1, 5])
+def test_trees_that_cannot_split_say_nothing(n_scored):
+    # 4/5 of 2 x 24 rows are at most 39: no two leaves of 20 rows. Of 2 x 25 they are 40
+    for n_rows in (10, 24):
+        found = c2st_boosting(*code_tables(normal(n_rows, 0), normal(90, 1, 99.0)), n_scored=n_scored)
+        assert np.isnan([found.value, found.low, found.high]).all()
+    found = c2st_boosting(*code_tables(normal(25, 0), normal(90, 1, 99.0)), n_scored=n_scored)
+    assert found.value > 0.99
+
+
+def test_single_precision_gives_nothing_away():
+    real, synthetic = normal(1000, 0).round(1), normal(1000, 1).round(1)
+    plain = c2st_boosting(*code_tables(real, synthetic))
+    assert c2st_boosting(*code_tables(real.astype("float32"), synthetic)) == plain
+    assert c2st_boosting(*code_tables(real, synthetic.astype("float32"))) == plain
+    assert abs(plain.value - 0.5) < 0.05
 
 
 @BOTH
@@ -156,8 +174,11 @@ def test_every_engine_survives_odd_tables(engine):
     real = pd.DataFrame({"n": [1e300, -1e300, np.nan, 5e-324] * 20, "k": [f"r{i}" for i in range(80)]})
     other = pd.DataFrame({"n": [np.nan] * 80, "k": [f"s{i}" for i in range(80)]})
     kinds = {"n": "numerical", "k": "categorical"}
-    for first, second in ((real, other), (other, real), (real, real.iloc[:7]), (other.iloc[:4], other)):
+    for first, second in ((real, other), (other, real), (real, real.iloc[:30]), (other.iloc[:25], other)):
         assert 0 <= c2st_boosting(*code_tables(first, second, kinds=kinds), engine=engine).value <= 1
+    for n_rows in (1, 4, 7):
+        value = c2st_boosting(*code_tables(real.iloc[:n_rows], real, kinds=kinds), engine=engine).value
+        assert np.isnan(value) or (engine == "xgboost" and 0 <= value <= 1)
 
 
 def test_pmse_of_one_binary_column_by_hand():

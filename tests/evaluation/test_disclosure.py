@@ -181,3 +181,10 @@ def test_a_missing_secret_is_a_value():
     codes = np.where(tables[1].codes < 0, 0, tables[1].codes)
     filled = CodedTable(tables[0].domain, np.asfortranarray(codes))
     assert attribute_inference(tables[0], filled, tables[2], secrets=["s"])["main"].tolist() == [0.5]
+
+
+def test_raw_p_values_stand_beside_the_corrected_ones(mixed):
+    tables = code_tables(*(mixed(250, k) for k in range(3)))
+    for frame in (attribute_inference(*tables), singling_out(*tables)):
+        assert (frame["raw_p"] <= frame["p"]).all()
+        assert (frame["raw_p"] < 1).any()

@@ -96,7 +96,38 @@ def test_few_records_and_other_populations_allow_no_verdict(mixed):
     assert "real and holdout rows differ" in other.facts["privacy"]["verdict"]
 
 
-def test_attacked_samples_are_noted(mixed):
-    trial = trial_of(mixed(2100, 0), mixed(50, 1), mixed(2100, 2))
+@pytest.mark.parametrize(("n_real", "n_holdout"), [(2100, 120), (120, 2100)])
+def test_attacked_samples_are_noted_for_each_table(mixed, n_real, n_holdout):
+    names = ["size", "colour"]
+    trial = trial_of(mixed(n_real, 0)[names], mixed(50, 1)[names], mixed(n_holdout, 2)[names])
+    found = privacy(trial)
+    attacked = f"{min(n_real, 2000):,} real rows and {min(n_holdout, 2000):,} holdout rows"
+    assert f"Attribute inference attacks {attacked}, with all synthetic rows." in trial.notes
+    assert found.tables["singling out"]["n_records"].tolist() == [120]
+    assert any(note.startswith("Singling out draws 120 rows of the real table") for note in trial.notes)
+
+
+def test_attacks_on_every_record_need_no_note(mixed):
+    trial = trial_of(
+        mixed(60, 0)[["size", "colour"]], mixed(60, 1)[["size", "colour"]], mixed(60, 2)[["size", "colour"]]
+    )
     privacy(trial)
-    assert "Attribute inference attacks 2,000 real and as many holdout rows." in trial.notes
+    assert not any("ttack" in note or "Singling out" in note for note in trial.notes)
+
+
+@pytest.mark.parametrize(
+    ("n_holdout", "table", "metric", "rank"),
+    [
+        (40, "attributes", "attribute_excess", "excess"),
+        (60, "singling out", "singling_out_excess", "n_predicates"),
+    ],
+)
+def test_the_excess_is_that_of_the_least_probable_attack_where_all_are_chance(
+    mixed, n_holdout, table, metric, rank
+):
+    found = privacy(trial_of(mixed(60, 6), mixed(60, 7), mixed(n_holdout, 8)))
+    attacks = found.tables[table]
+    assert attacks["p"].min() == 1  # corrected, they tie
+    least = attacks.loc[attacks["raw_p"].idxmin()]
+    assert values(found)[metric] == least["excess"]
+    assert least[rank] < attacks[rank].max()  # what would come first among ties

@@ -68,3 +68,18 @@ def test_bootstrap_matches_the_spread_over_fresh_tables():
     found = bootstrapped(lambda a, b: {"e": shape_error(a, b)}, tables[0], tables[1], rng, 100)["e"]
     assert found.low <= found.value <= found.high
     assert 0.5 < (found.high - found.value) / 1.96 / fresh < 2.0
+
+
+def test_what_is_not_defined_in_every_resample_has_no_interval():
+    (table,) = code_tables(pd.DataFrame({"a": np.arange(50) % 7}))
+    calls = []
+
+    def measure(real, other):
+        calls.append(0)
+        return {"never": np.nan, "once not": np.nan if len(calls) == 1 else 0.2, "always": 0.2}
+
+    found = bootstrapped(measure, table, table, np.random.default_rng(0))
+    assert np.isnan([found["never"].value, found["never"].low, found["never"].high]).all()
+    assert found["once not"].value == 0.2
+    assert np.isnan([found["once not"].low, found["once not"].high]).all()
+    assert (found["always"].low, found["always"].high) == (pytest.approx(0.2), pytest.approx(0.2))

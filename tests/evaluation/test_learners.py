@@ -109,6 +109,21 @@ def test_very_few_rows_are_no_trouble(model, n_rows):
     assert np.isfinite(train_model(model, few, Task("z", "regression")).predict(table)).all()
 
 
+@pytest.mark.parametrize("n_rows", [6, 24, 39, 79])
+def test_boosting_splits_few_rows(n_rows):
+    (table,) = code_tables(rule(200, 0)[["x"]].assign(y=lambda frame: frame["x"] > 0))
+    few = table.take(np.linspace(0, 199, n_rows).astype(int))  # rows stand in the order of x
+    found = train_model("boosting", few, Task("y", "binary"))
+    assert (found.classes[found.predict(table).argmax(axis=1)] == table.column("y")).mean() > 0.8
+
+
+def test_boosting_of_many_rows_keeps_leaves_of_twenty():
+    # 15 odd rows of 100 are too few for a leaf of their own
+    (table,) = code_tables(pd.DataFrame({"x": np.arange(100.0), "y": ["odd"] * 15 + ["even"] * 85}))
+    probabilities = train_model("boosting", table, Task("y", "binary")).predict(table)
+    assert len(np.unique(probabilities[:20], axis=0)) == 1
+
+
 @EVERY_MODEL
 def test_one_class_cannot_be_learned(model):
     (table,) = code_tables(pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": ["a", "a", None]}))

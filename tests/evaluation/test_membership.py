@@ -171,6 +171,7 @@ def test_small_tables_give_no_result_and_no_error(mixed, n_rows):
     found = membership_attacks(*tables)
     assert len(found) == 10
     assert found["auc"].isna().all() == (n_rows < 8)
+    assert found.loc[found["auc"].isna(), ["detectable_auc", "detectable_tpr"]].isna().all(axis=None)
     auc, p = blind_baseline(tables[0], tables[2])
     assert np.isnan(auc.value) == np.isnan(p)
 

@@ -187,3 +187,13 @@ def test_the_file_is_complete_or_not_there(report, tmp_path):
     report.to_html(tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == render(report)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_values_of_single_people_are_not_on_the_page():
+    real = pd.DataFrame({"name": [f"Ms {i % 40}" for i in range(60)], "ill": ["yes", "no", "no"] * 20})
+    real.loc[0, "ill"] = "plague"
+    page = render(evaluate(real, real, parts=["fidelity"]))
+    assert "Ms " not in page
+    assert "plague" not in page
+    assert "40 rare values" in page
+    assert "1 more" in page

@@ -16,12 +16,22 @@ def profile(real, synthetic, kind=None):
 
 
 def test_bars_by_hand():
-    # observed: real y 2/3, x 1/3; synthetic x, y, z, z: 1/4 1/4 2/4
-    bars = profile(["x", "y", "y", None], ["x", "y", "z", "z"])
-    assert bars.labels == ("y", "x", "z")
-    assert bars.real == (pytest.approx(2 / 3), pytest.approx(1 / 3), 0.0)
-    assert bars.synthetic == (0.25, 0.25, 0.5)
-    assert bars.rest == (0, 0.0, 0.0)
+    # observed: real y 10/15, x 5/15; synthetic x, y, z, z: 1/4 1/4 2/4
+    bars = profile(["x", "y", "y", None] * 5, ["x", "y", "z", "z"])
+    assert bars.labels == ("y", "x")
+    assert bars.real == (pytest.approx(2 / 3), pytest.approx(1 / 3))
+    assert bars.synthetic == (0.25, 0.25)
+    assert bars.rest == (1, 0.0, 0.5)
+
+
+def test_values_of_fewer_than_five_people_are_not_named():
+    real = ["flu"] * 5 + ["gout"] * 4 + ["rare"]
+    bars = profile(real, ["gout"] * 90 + ["rare"] * 10, "categorical")
+    assert bars.labels == ("flu",)
+    assert bars.rest == (2, pytest.approx(0.5), pytest.approx(1.0))
+    nobody = profile([f"name {i % 30}" for i in range(60)], ["name 1"] * 60, "categorical")
+    assert nobody.labels == nobody.real == nobody.synthetic == ()
+    assert nobody.rest == (30, pytest.approx(1.0), pytest.approx(1.0))
 
 
 def test_further_categories_are_pooled():

@@ -203,6 +203,78 @@ def test_a_single_column_has_no_pairs():
     report = evaluate(frame, frame, holdout=frame, target="a")
     assert np.isnan(report["trend_error"])
     assert len(report.pairs) == 0
+    assert "pairs of columns" not in report.answers[0].text
+
+
+@pytest.mark.parametrize("names", [["label"], ["size"], ["size", "price", "rooms"]])
+def test_a_figure_that_is_not_known_has_no_interval(mixed, names):
+    report = evaluate(mixed(60, 0)[names], mixed(60, 1)[names], parts=["fidelity"])
+    unknown = report.frame[report.frame["value"].isna()]
+    assert len(unknown)
+    assert unknown[["low", "high"]].isna().all(axis=None)
+    rows = [
+        line
+        for line in report.to_markdown().splitlines()
+        if line.startswith(f"| {unknown['metric'].iloc[0]} ")
+    ]
+    assert rows[0].split(" | ")[1:3] == ["-", "-"]
+
+
+def test_tables_of_too_few_rows_are_not_called_alike(mixed):
+    real = mixed(24, 0)
+    report = evaluate(real, mixed(24, 1).assign(size=lambda frame: frame["size"] + 1e6), holdout=mixed(24, 2))
+    assert np.isnan(report["c2st_gbm"])
+    assert report.answers[0].verdict == "Too few rows to tell"
+    assert "AUC of" not in report.answers[0].text
+    assert any("c2st_gbm" in note for note in report.notes)
+
+
+def test_models_of_few_rows_learn(mixed):
+    tables = [mixed(24, seed)[["size", "rooms"]] for seed in range(3)]
+    tables = [table.assign(dear=np.where(table["size"] > 20, "yes", "no")) for table in tables]
+    report = evaluate(tables[0], tables[1], holdout=tables[2], target="dear", parts=["utility"])
+    assert report["trtr"] > 0.8
+    assert report["tstr"] > 0.8
+
+
+def test_a_table_is_its_own_copy_in_single_precision_too(mixed, tmp_path):
+    real = mixed(300, 0)[["size", "price", "rooms"]].astype({"size": "float32", "price": "float32"})
+    real.to_csv(tmp_path / "copy.csv", index=False)
+    report = evaluate(real, tmp_path / "copy.csv")
+    assert report["identical_share"] == 1.0
+    assert report["shape_error"] == 0.0
+    assert report["c2st_gbm"] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("target", "holdout", "words"),
+    [
+        (None, True, "there is no target"),
+        ("label", False, "there is no holdout"),
+        ("key", True, "the target 'key' is an identifier"),
+        ("many", True, "the target 'many' has 40 classes, more than the 30 that are feasible"),
+        ("gone", True, "the synthetic rows hold fewer than two classes of the target"),
+    ],
+)
+def test_the_answer_says_why_no_model_was_tested(mixed, target, holdout, words):
+    names = {"key": [f"k{i}" for i in range(80)], "many": [f"m{i % 40}" for i in range(80)]}
+    tables = [mixed(80, seed)[["size", "label"]].assign(**names, gone=["a", "b"] * 40) for seed in range(3)]
+    tables[1]["gone"] = "a"
+    given = {"holdout": tables[2]} if holdout else {}
+    report = evaluate(*tables[:2], **given, target=target, parts=["utility"])
+    assert report.answers[1].verdict == "Not tested"
+    assert report.answers[1].text.endswith(f"holdout: {words}.")
+    assert any(note.endswith(f"{words}.") for note in report.notes)
+    assert report.to_dict()["utility"] == {"untested": words}
+
+
+def test_no_power_is_claimed_for_attacks_that_were_not_made(mixed):
+    report = evaluate(mixed(60, 0), mixed(60, 1), holdout=mixed(5, 2), parts=["privacy"])
+    assert np.isnan(report["membership_auc"])
+    text = report.answers[2].text
+    assert "probability" not in text
+    assert text.startswith("There are too few records to attack their membership.")
+    assert report.to_dict()["privacy"]["detectable_auc"] is None
 
 
 def test_files_are_read(mixed, tmp_path):
