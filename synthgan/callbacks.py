@@ -86,15 +86,16 @@ class EarlyStopping:
         check_parameter("EarlyStopping", "patience", patience, (Interval(int, 1),))
         check_parameter("EarlyStopping", "min_change", min_change, (Interval(float, 0),))
         self.measure, self.goal, self.patience, self.min_change = measure, goal, patience, min_change
-        self._phase, self._step, self._best, self._since = "", 0, math.inf, 0
+        self._seen: tuple[str, int, int, float] | None = None  # the last interval of a phase that goes on
+        self._best, self._since = math.inf, 0
 
     def on_interval(self, state: TrainingState) -> None:
         """Compare with the best value of the phase so far."""
         if self.measure not in state.measures:
             return
-        if state.phase != self._phase or state.step <= self._step:  # another phase, or another fit
-            self._phase, self._best, self._since = state.phase, math.inf, 0
-        self._step = state.step
+        if not self._goes_on(state):  # another phase, or another fit
+            self._best, self._since = math.inf, 0
+        self._seen = state.phase, state.n_steps, state.step, state.seconds
         value = state.measures[self.measure] * (1 if self.goal == "fall" else -1)
         if value < self._best - self.min_change:
             self._best, self._since = value, 0
@@ -102,6 +103,15 @@ class EarlyStopping:
             self._since += 1
         if self._since >= self.patience:
             state.stop()
+            self._seen = None
+
+    def _goes_on(self, state: TrainingState) -> bool:
+        """Tell whether an interval follows the one seen last, in the same phase of the same fit."""
+        if self._seen is None:
+            return False
+        phase, n_steps, step, seconds = self._seen
+        is_same = (state.phase, state.n_steps) == (phase, n_steps)
+        return is_same and state.step > step and state.seconds >= seconds
 
 
 class Checkpoint:

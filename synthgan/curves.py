@@ -59,7 +59,7 @@ class Panel(NamedTuple):
     curves : dict of str to float64 array of shape (n,)
         By the names of their columns; NaN where there is no finite value.
     went_back : float64 array of shape (k,)
-        Steps after which the training diverged and was put back.
+        Steps after which the training diverged and was put back; 0 is the start of the phase.
     """
 
     phase: str
@@ -154,13 +154,15 @@ def _history_of(model_or_history: Any) -> pd.DataFrame:
 def _panels(history: pd.DataFrame) -> Iterator[Panel]:
     """Give what there is to draw, phase by phase, in the order of the groups."""
     phases = history["phase"].astype(str) if "phase" in history else pd.Series("", index=history.index)
+    rate = _numbers(history["rate"]) if "rate" in history else np.ones(len(history))
+    fell = np.diff(rate, prepend=1.0) < 0  # a phase begins at the rate at which the one before it has ended
     for phase in phases.unique():
-        lines = history[(phases == phase).to_numpy()]
+        is_here = (phases == phase).to_numpy()
+        lines = history[is_here]
         steps = _numbers(lines["step"]) if "step" in lines else np.arange(1.0, len(lines) + 1)
         curves = {str(name): _numbers(lines[name]) for name in lines if name not in _CLOCKS}
         curves = {name: y for name, y in curves.items() if np.isfinite(y).any()}
-        rate = _numbers(lines["rate"]) if "rate" in lines else np.ones(len(lines))
-        went_back = steps[:-1][np.diff(rate) < 0]
+        went_back = np.append(0.0, steps)[:-1][fell[is_here]]
         for group in _groups(list(curves)):
             yield Panel(phase, group, steps, {name: curves[name] for name in group.labels}, went_back)
 

@@ -91,10 +91,11 @@ def grow(
         its trees have learned them.
     """
     book, cpu = decoder.book, torch.device("cpu")
-    if len(heldout) < _MIN_JUDGES:
+    if len(heldout) < _MIN_JUDGES or len(book.widths) == 1:  # trees of a column look at others
         return Forest(book), Forest(book)
     n_rows = min(len(train), _MAX_ROWS, int(_MAX_WORK / 4 / len(book.widths)))
-    index = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:n_rows]
+    rng = torch.Generator().manual_seed(seed % 2**64)  # of larger ones torch makes an error
+    index = torch.randperm(len(train), generator=rng)[:n_rows]
     train, judge = train.to(cpu).take(index), heldout.to(cpu)
     device, by_column = book.cells.device, partial(_by_column, each, is_over)
     tilts = joined(book, _chain_tilts(decoder, train, judge, order, n_trees, seed, by_column)).to(device)

@@ -11,7 +11,7 @@ from synthgan.callbacks import Checkpoint, EarlyStopping, MLflow, TensorBoard, T
 from synthgan.errors import ParameterError
 
 
-def shown(callback, values, measure="loss", phase="gan", first=1):
+def shown(callback, values, measure="loss", phase="gan", first=1, begun=0.0, n_steps=99):
     """Show one value after the other; returns the steps at which the callback said stop."""
     stopped, saved = [], []
     for step, value in enumerate(values, first):
@@ -19,8 +19,8 @@ def shown(callback, values, measure="loss", phase="gan", first=1):
             TrainingState(
                 phase=phase,
                 step=step,
-                n_steps=99,
-                seconds=float(step),
+                n_steps=n_steps,
+                seconds=float(step) - begun,
                 measures={measure: value, "other": 0.0},
                 stop=lambda step=step: stopped.append(step),
                 save=lambda path, step=step: saved.append((path, step)),
@@ -51,6 +51,21 @@ def test_each_phase_and_each_fit_starts_anew():
     assert shown(callback, [5.0, 4.0], phase="gan", first=2) == []
     assert shown(callback, [9.0], phase="gan", first=1) == []  # a second fit
     assert shown(callback, [9.5], phase="gan", first=2) == [2]
+
+
+@pytest.mark.parametrize(
+    ("before", "change"),
+    [
+        ([1.0, 2.0, 3.0], {}),  # the first one was stopped
+        ([1.0, 2.0], {"begun": 5.0}),  # it was interrupted, or had a budget; the clock begins anew
+        ([1.0, 2.0], {"n_steps": 500}),  # it may have come to its end
+    ],
+)
+def test_a_second_fit_starts_anew_although_its_first_interval_is_later(before, change):
+    callback = EarlyStopping("loss", patience=2)
+    shown(callback, before)
+    first = len(before) + 1
+    assert shown(callback, [9.0, 9.5, 9.5], first=first, **change) == [first + 2]
 
 
 def test_checkpoints_are_written_no_more_often_than_asked():

@@ -78,6 +78,20 @@ def test_a_training_that_was_put_back_is_marked_where_the_rate_fell():
     assert plot_history(history(wasserstein=1.0, rate=1.0)).axes[0].get_legend() is None
 
 
+def test_a_training_that_was_put_back_to_the_start_of_a_phase_is_marked_there():
+    def dotted(figure):
+        return [
+            [line.get_xdata()[0] for line in marks(axes) if line.get_linestyle() == ":"]
+            for axes in figure.axes
+        ]
+
+    first = history("autoencoder", loss=1.0, rate=[0.5, 0.5, 0.5, 0.25])
+    calm, shaken = history("gan", diversity=1.0, rate=0.25), history("gan", diversity=1.0, rate=0.125)
+    assert dotted(plot_history(pd.concat([first, calm]))) == [[0, 30], []]
+    assert dotted(plot_history(pd.concat([first, shaken]))) == [[0, 30], [0]]
+    assert dotted(plot_history(shaken.drop(columns=["phase", "step"]))) == [[0]]
+
+
 def test_a_table_without_phases_and_steps_counts_its_rows():
     [axes] = plot_history(pd.DataFrame({"diversity": [0.5, 0.7]}, index=[7, 7])).axes
     assert curves(axes)[0].get_xdata().tolist() == [1, 2]

@@ -102,6 +102,13 @@ def test_few_judges_let_no_trees_grow():
         assert len(grow(decoder, rows, judges, [0, 1, 2, 3], 20, 0)[1].columns) == n_columns
 
 
+@pytest.mark.parametrize("part", [span("few", [ATOM] * 3), span("number", [ATOM] * 12, ordered=True)])
+def test_a_column_that_has_no_others_has_no_trees(part):
+    layout = Layout.of([part])
+    for forest in grown_both(random_table(layout, 1000), layout):
+        assert len(forest.columns) == 0
+
+
 @pytest.mark.parametrize("layout", [PARITY, SIZES])
 def test_when_its_time_is_over_no_column_is_begun(layout):
     decoder = networks(layout, shaken=False).decoder
@@ -121,6 +128,12 @@ def test_one_seed_gives_the_same_trees_and_no_global_generator_is_advanced(layou
     assert is_same == (layout is SIZES)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+
+
+def test_seeds_of_any_size_give_trees():
+    table = parity_table(500)
+    states = [grown(table, seed=seed, n_trees=6).state_dict() for seed in (1, 2**64 + 1, 2**64 - 1, 2**100)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_the_number_of_threads_changes_no_tree():

@@ -23,6 +23,7 @@ from synthgan.gan.training import (
     AutoencoderPlan,
     GANPlan,
     encode_all,
+    set_apart,
     train_autoencoder,
     train_gan,
 )
@@ -99,7 +100,8 @@ class LatentGAN(nn.Module):
         encoded : EncodedTable
         autoencoder, gan : AutoencoderPlan, GANPlan
         heldout_fraction : float
-            Share of the rows that judge.
+            Share of the rows that judge, see `set_apart`. Where it is 0 there are no trees: their judges must
+            be rows that they have not seen.
         run : Run
         grow : callable (decoder, train, heldout, order, *, each) -> (tilts, forest), optional
         """
@@ -107,11 +109,9 @@ class LatentGAN(nn.Module):
         initialise(self, run.rng)
         if not self.book.widths:
             return  # constants and identifiers only
-        n_rows = len(encoded)
-        shuffled = torch.randperm(n_rows, generator=run.rng)
-        n_heldout = min(max(1, round(heldout_fraction * n_rows)), 2000) if n_rows > 1 else 0
-        train = self.book.stored(encoded, shuffled[n_heldout:]).to(device)
-        heldout = self.book.rows(encoded.rows(shuffled[: n_heldout or n_rows].numpy())).to(device)
+        learning, judging = set_apart(len(encoded), heldout_fraction, run.rng)
+        train = self.book.stored(encoded, learning).to(device)
+        heldout = self.book.rows(encoded.rows(judging.numpy())).to(device)
         self.decoder.start_at_marginals(train)
         frequency = torch.bincount(train.codes.flatten(), minlength=self.offsets.shape[1]) / len(train)
         order = canonical_order(frequency, self.book.widths, self.book.with_groups)
@@ -133,7 +133,7 @@ class LatentGAN(nn.Module):
             train_gan(*players, latents, train, left, diversity, run, self.mixed)
             self._match_moments(latents, run.seed)
 
-        if grow is None:
+        if grow is None or heldout_fraction == 0:
             play()
         else:
             _, (self.tilts, self.forest) = both(
@@ -145,14 +145,13 @@ class LatentGAN(nn.Module):
         """Prepare sampling in `n_passes`; None means one column a pass, where trees tilt numbers."""
         order = self.order
         n_passes = len(order) if n_passes is None else n_passes
-        is_chain = n_passes >= len(order)
         return Sampler(
             self.decoder,
             self.generator,
             order,
-            self.offsets[int(is_chain)],
+            self.offsets,
             n_passes,
-            tilts=self.tilts if is_chain else None,
+            tilts=self.tilts,
             forest=self.forest,
             mixed=self.mixed,
         )

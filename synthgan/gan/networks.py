@@ -33,6 +33,7 @@ __all__ = ["Critic", "Decoder", "Encoder", "Generator", "initialise"]
 
 _CELL_DIM = 32  # width of a column's head over cells
 _MEMBER_DIM = 64  # numbers that tell the members of groups apart
+_MAX_FACTORS = 2**22  # numbers of the mixture's Cholesky factors that are multiplied at a time: 16 MB
 
 
 def _linear(n_in: int, n_out: int, bias: bool = True) -> nn.Linear:
@@ -302,13 +303,21 @@ class Generator(nn.Module):
 
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Generate latent vectors, shape (b, z)."""
-        component = torch.searchsorted(self.bounds, torch.special.ndtr(noise[:, 0].contiguous()))
-        within = noise[:, None, 1 : 1 + self.means.shape[1]]  # (b, 1, z), fewer of a short noise
-        factors = self.factors[component, :, : within.shape[2]]
-        start = self.means[component] + (factors * within).sum(dim=2)  # (b, z), in float32 in any precision
+        start = noise.new_empty(len(noise), self.means.shape[1])
+        n_rows = max(1, _MAX_FACTORS // self.factors[0].numel())
+        for first in range(0, len(noise), n_rows):
+            rows = slice(first, first + n_rows)
+            start[rows] = self._from_mixture(noise[rows])
         embedded = self.noise(noise) + self.start(start) + self.condition(condition)
         latent = start + self.out(self.norm(self.blocks(embedded)))
         return widened(F.linear(latent, self.colour, self.shift))
+
+    def _from_mixture(self, noise: Tensor) -> Tensor:
+        """Draw from the mixture, (b, z); each row has a factor of its own, (b, z, z)."""
+        component = torch.searchsorted(self.bounds, torch.special.ndtr(noise[:, 0].contiguous()))
+        within = noise[:, None, 1 : 1 + self.means.shape[1]]  # (b, 1, z), fewer of a short noise
+        factors = self.factors[component, :, : within.shape[2]]
+        return self.means[component] + (factors * within).sum(dim=2)  # in float32 in any precision
 
 
 class Critic(nn.Module):

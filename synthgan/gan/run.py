@@ -110,6 +110,7 @@ class Run:
         self.interrupted = self.at_interval = False
         self._callbacks, self._save, self._checkpoint = list(callbacks), save, checkpoint
         self._saved, self._verbose = saved, verbose
+        self._phase = ""
         self._finished: list[str] = []
         self._start = time.perf_counter()
         if saved is not None:
@@ -143,36 +144,48 @@ class Run:
             with _refused_if_it_does_not_fit():
                 self.network.load_state_dict(_copied(self._saved["parts"]["network"]))
             return
-        if self.interrupted:
+        goes_on = self._ended_in(phase)
+        if self.interrupted and not goes_on:
             return
         self._phase, self._n_steps, self._step, self._n_due = phase, n_steps, 0, 0
         self._parts: dict[str, HasState] = {"network": self.network, **parts}
         self._phase_start = time.perf_counter()
         self._stopped, self._n_rollbacks = False, 0
         self._by_column: Tensor | None = None
-        if self._saved is not None:
-            with _refused_if_it_does_not_fit():
-                self._go_on(phase, self._saved)
+        if goes_on:
+            self._go_on()
         self._remember()
         self._write_checkpoint()  # a path that cannot be written to is known before the training
         self._bar = tqdm(
             total=n_steps, initial=self._step, desc=f"{phase:>11}", disable=not self._verbose, unit="step"
         )
-        with self._bar, self._interruptible():
+        with self._bar, self.interruptible():
             yield from self._count(n_steps, max_seconds)
         self._finished.append(phase)
 
-    def _go_on(self, phase: str, saved: Snapshot) -> None:
-        """Take over the run that is resumed, in the phase in which it ended."""
-        if saved["phase"] == phase:
-            self._put_back(saved)
-            self.history = _copied(saved["history"])
-            self._phase_start -= saved["phase_seconds"]
+    def _ended_in(self, phase: str) -> bool:
+        """Tell whether a run is resumed that ended in this phase."""
+        ended_in = None
+        if self._saved is not None:
+            with _refused_if_it_does_not_fit():
+                ended_in = self._saved["phase"]
+        return bool(phase == ended_in)
+
+    def _go_on(self) -> None:
+        """Take over the run that is resumed."""
+        assert self._saved is not None
+        with _refused_if_it_does_not_fit():
+            self._put_back(self._saved)
+            self.history = _copied(self._saved["history"])
+            self._phase_start -= self._saved["phase_seconds"]
 
     def _count(self, n_steps: int, max_seconds: float | None) -> Iterator[tuple[int, float]]:
         while not (self._stopped or self._step >= n_steps):
             if self.interrupted:
-                self._remember()
+                if self._is_finite():
+                    self._remember()
+                else:  # the next loss would tell
+                    self._put_back_to_interval()
                 self._write_checkpoint()
                 return
             progress = (self._step + 1) / n_steps
@@ -187,6 +200,9 @@ class Run:
                 continue
             self._step += 1
             self._bar.update()
+            if (self._stopped or progress >= 1) and not self._is_finite():  # and no loss follows that tells
+                self._go_back(f"weights of the {self._phase} phase are not finite after step {self._step:,}")
+                continue
             if self.at_interval:
                 self._end_interval()
             if progress >= 1:
@@ -212,6 +228,8 @@ class Run:
     @property
     def progress_text(self) -> str:
         """Say how far the run came, for a message."""
+        if not self._phase:
+            return "preparation, before the first step"
         return f"{self._phase} phase after {self._step:,} of {self._n_steps:,} steps"
 
     def stop(self) -> None:
@@ -238,23 +256,25 @@ class Run:
         if torch.isfinite(loss):
             self._by_column = None if by_column is None else by_column.detach()
             return False
+        self._go_back(f"loss of the {self._phase} phase is {float(loss.detach())} at step {self._step + 1:,}")
+        return True
+
+    def _go_back(self, found: str) -> None:
+        """Put everything back to the last interval and halve the rates, unless it was done too often."""
         if self._n_rollbacks == _MAX_ROLLBACKS:
             raise TrainingDivergedError(
-                f"Training diverged: the loss of the {self._phase} phase is {float(loss.detach())} at step "
-                f"{self._step + 1}, and so it was after going back {_MAX_ROLLBACKS} times "
+                f"Training diverged: the {found}, and so it was after going back {_MAX_ROLLBACKS} times "
                 f"with halved learning rates.{self._suspects()} Lower the learning rates, or check the table "
                 "for extreme values."
             )
         rate, n_rollbacks = self.rate / 2, self._n_rollbacks + 1
-        self._put_back(self._snapshot)
+        self._put_back_to_interval()
         self.rate, self._n_rollbacks, self._went_back = rate, n_rollbacks, True
-        del self.history[len(self._snapshot["history"]) :]
         warnings.warn(
-            f"The loss of the {self._phase} phase became {float(loss.detach())}: training went back to step "
-            f"{self._step:,} and goes on with {self.rate:.3g} times the learning rates.",
-            stacklevel=2,
+            f"The {found}: training went back to step {self._step:,} and goes on with {self.rate:.3g} times "
+            "the learning rates.",
+            stacklevel=3,
         )
-        return True
 
     def _suspects(self) -> str:
         """Name up to three columns of the highest loss in the last step that went well."""
@@ -262,11 +282,15 @@ class Run:
             return ""
         mean = self._by_column.mean(dim=0).nan_to_num(torch.inf)
         worst = mean.argsort(descending=True)[:3].tolist()
-        return f" Its largest parts before were those of {listing([self.columns[j] for j in worst])}."
+        names = listing([self.columns[j] for j in worst])
+        return f" The loss's largest parts before were those of {names}."
+
+    def _is_finite(self) -> bool:
+        return all(bool(torch.isfinite(weights).all()) for weights in self.network.parameters())
 
     def _end_interval(self) -> None:
         """Remember the state, and show it to those who watch."""
-        if not all(torch.isfinite(p).all() for p in self.network.parameters()):
+        if not self._is_finite():
             return  # the next loss will tell
         self._remember()
         if self.history and self.history[-1]["step"] == self._step:
@@ -275,7 +299,6 @@ class Run:
             state = TrainingState(phase, step, self._n_steps, seconds, line, self.stop, self._save_to)
             for callback in self._callbacks:
                 callback.on_interval(state)
-        self._snapshot["stopped"] = self._stopped
         self._write_checkpoint()
 
     def _write_checkpoint(self) -> None:
@@ -284,6 +307,7 @@ class Run:
 
     def _save_to(self, path: str | Path) -> None:
         if self._save is not None:
+            self._snapshot["stopped"] = self._stopped  # a callback may have said so since
             self._save(path, self._snapshot)
 
     def _remember(self) -> None:
@@ -309,6 +333,11 @@ class Run:
         snapshot: Snapshot = _copied(state)
         return snapshot
 
+    def _put_back_to_interval(self) -> None:
+        """Take over the last snapshot, and forget what was recorded since."""
+        self._put_back(self._snapshot)
+        del self.history[len(self._snapshot["history"]) :]
+
     def _put_back(self, snapshot: Snapshot) -> None:
         """Take over a snapshot; optimisers would share its memory."""
         for name, part in self._parts.items():
@@ -319,8 +348,12 @@ class Run:
         self.rate, self._n_rollbacks = snapshot["rate"], snapshot["n_rollbacks"]
 
     @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Let the first Ctrl-C end the training after the present step; the second one is as ever."""
+    def interruptible(self) -> Iterator[None]:
+        """Let the first Ctrl-C end the training after the present step; the second one is as ever.
+
+        `steps` does so itself. Held around a whole training, it keeps what was learned also where Ctrl-C
+        comes between two phases or after the last one; phases that follow have no steps then.
+        """
         is_ours = threading.current_thread() is threading.main_thread()
         if not is_ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
             yield  # another program's way of dealing with it

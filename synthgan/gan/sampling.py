@@ -10,8 +10,11 @@ restricted are drawn within their bounds; then all others, given those.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +39,24 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(rng.random(shape, dtype=np.float32))
 
 
+class Way(NamedTuple):
+    """How a block of rows is drawn: in passes that begin with a latent vector, or in a chain without one.
+
+    Parameters
+    ----------
+    is_chain : bool
+        One column a pass, without latent vector.
+    bias : Tensor of shape (w,)
+        Of the logits of all codes, calibrated for this way.
+    tilts : dict of column to callable (codes) -> Tensor
+        What trees add to the logits of a column, given those before it.
+    """
+
+    is_chain: bool
+    bias: Tensor
+    tilts: dict[int, Callable[[Tensor], Tensor]]
+
+
 class Sampler:
     """Draws blocks of rows from trained networks.
 
@@ -45,15 +66,15 @@ class Sampler:
     generator : Generator
     order : list of int
         Canonical order of the spans.
-    offsets : Tensor of shape (w,)
-        Added to the logits of all codes; see `calibrate`.
+    offsets : Tensor of shape (2, w)
+        Added to the logits of all codes where there is a latent vector, and in the chain; see `calibrate`.
     n_passes : int >= 1
         1: one forward pass, all columns at once from the generator's latent vector. As many as
         there are columns: a chain without latent vector. Between: groups of columns, each
         conditioned on the latent vector and on the groups before. Columns with a condition do
         not count: they come before.
     tilts : Forest, optional
-        Trees that tilt the logits of a column, given those before it in `order`.
+        Trees that tilt the logits of a column in the chain, given those before it in `order`.
     forest : Forest, optional
         Trees of columns that are drawn again at the end, given all others.
     mixed : context manager, optional
@@ -72,7 +93,7 @@ class Sampler:
         mixed: AbstractContextManager[Any] = nullcontext(),  # noqa: B008
     ) -> None:
         self.decoder, self.generator = decoder, generator
-        self.tilts = {} if tilts is None else tilts.by_column()
+        self.tilts = Forest(decoder.book) if tilts is None else tilts
         self.forest = Forest(decoder.book) if forest is None else forest
         self.votes = in_threads(self.forest.votes, range(len(self.forest.columns)))
         self.book = decoder.book
@@ -86,9 +107,21 @@ class Sampler:
             self.shown_table[:width] -= decoder.embed.hidden.repeat_interleave(self.book.n_codes, dim=0)
             weight = decoder.code_weight().to(self._product_dtype())
             self.cell_in = decoder.cell_in.to(weight.dtype)
-            self.bias = decoder.bias + offsets
-            spans = map(self.book.span, range(n_spans))
-            self.heads = [(self.bias[span], weight[span].T) for span in spans]
+            self.bias = decoder.bias + offsets  # (2, w)
+            self.weights = [weight[self.book.span(j)].T for j in range(n_spans)]
+        self._with_latent, self._lock = Way(False, self.bias[0], {}), threading.Lock()
+
+    @cached_property
+    def _chain(self) -> Way:
+        return Way(True, self.bias[1], self.tilts.by_column())
+
+    def _way(self, given: Given | None) -> Way:
+        """Choose how to draw, by how many columns the conditions leave to the passes."""
+        n_left = len(self.order) if given is None else len(self._first_and_rest(given)[1])
+        if self.n_passes < n_left:
+            return self._with_latent
+        with self._lock:  # of blocks that are drawn side by side, one prepares the trees
+            return self._chain
 
     @torch.no_grad()
     def _product_dtype(self) -> torch.dtype:
@@ -107,7 +140,7 @@ class Sampler:
         Returns the offsets, shape (w,).
         """
         self.draw(n_rows, rng, frequency=frequency)
-        return self.bias - self.decoder.bias.detach()
+        return self._way(None).bias - self.decoder.bias.detach()
 
     @torch.no_grad()
     def draw(
@@ -127,13 +160,14 @@ class Sampler:
         ranges that 80 to 88 % of the rows meet: 1.4 to 1.7 times the time of a draw without conditions. Drawn
         at once within the bounds, 1.5 to 2.9 times, and further from the rows that rejection gives.)
         """
-        if given is None or not self._is_mostly_met(given):
-            return self._draw(n_rows, rng, given, frequency)
-        rows, places = self._draw(n_rows, rng)
+        way = self._way(given)
+        if given is None or not self._is_mostly_met(given, way):
+            return self._draw(n_rows, rng, way, given, frequency)
+        rows, places = self._draw(n_rows, rng, way)
         for conditions in (None, None, given):
             missed = torch.nonzero(~given.is_met(self.book, rows, places)).flatten()
             if len(missed):
-                again, places[missed] = self._draw(len(missed), rng, conditions)
+                again, places[missed] = self._draw(len(missed), rng, way, conditions)
                 rows.codes[missed], rows.cells[missed] = again.codes, again.cells
         return rows, places
 
@@ -141,6 +175,7 @@ class Sampler:
         self,
         n_rows: int,
         rng: np.random.Generator,
+        way: Way,
         given: Given | None = None,
         frequency: Tensor | None = None,
     ) -> tuple[Rows, Tensor]:
@@ -150,20 +185,20 @@ class Sampler:
         drawn = Drawn(self.decoder.blank(), numbers[:, self.book.fine_index, 2], len(self.book.widths))
         allowed, rest = {}, self.order
         if given is not None:
-            allowed, rest = given.allowed, self._meet(given, drawn, rng)
-        if self.n_passes < len(rest):
-            self._add_latent(rng, drawn, None if given is None else self._is_known(given, rest))
-        for group in grouped(rest, self.n_passes):
+            allowed, rest = given.allowed, self._meet(given, drawn, rng, way)
+        if not way.is_chain:
+            self._add_latent(rng, drawn, way, None if given is None else self._is_known(given, rest))
+        for group in grouped(rest, len(rest) if way.is_chain else self.n_passes):
             if drawn.context is None:
                 self._refine(drawn)
             rows = drawn.pending(group)
             hidden = self._hidden(drawn.embedded[rows])  # (m, h), m contexts
             for j in group:
-                logits = self._logits(j, hidden)
-                if j in self.tilts:
-                    logits += self.tilts[j](drawn.codes_of_contexts(rows))
+                logits = self._logits(j, hidden, way)
+                if j in way.tilts:
+                    logits += way.tilts[j](drawn.codes_of_contexts(rows))
                 if frequency is not None:
-                    logits += self._offsets(j, logits, drawn, frequency)
+                    logits += self._offsets(j, logits, drawn, way, frequency)
                 self._draw_column(j, hidden, logits, drawn, numbers[:, j], allowed.get(j), rows)
             if group[-1] != rest[-1]:
                 self._observe(group, drawn)
@@ -177,15 +212,22 @@ class Sampler:
         return Rows(drawn.codes, drawn.cells), drawn.places
 
     @torch.no_grad()
-    def _is_mostly_met(self, given: Given) -> bool:
+    def _is_mostly_met(self, given: Given, way: Way) -> bool:
         """Estimate whether most rows meet several restrictions, as if these were independent."""
         if given.in_order or given.known.any() or len(given.allowed) < 2:
             return False
         hidden = self._hidden(self.decoder.blank())
-        met = [self._log_probability(j, hidden, part).logsumexp(1) for j, part in given.allowed.items()]
+        met = [self._log_probability(j, hidden, part, way).logsumexp(1) for j, part in given.allowed.items()]
         return float(torch.cat(met).sum().exp()) > _MOSTLY
 
-    def _meet(self, given: Given, drawn: Drawn, rng: np.random.Generator) -> list[int]:
+    def _first_and_rest(self, given: Given) -> tuple[list[int], list[int]]:
+        """Give the columns that are restricted and come first, and those that are left, both in order."""
+        everywhere = given.known.all(dim=0).tolist()
+        rest = [j for j in self.order if not everywhere[j]]
+        first = [] if given.in_order else [j for j in rest if j in given.allowed]
+        return first, [j for j in rest if j not in first]
+
+    def _meet(self, given: Given, drawn: Drawn, rng: np.random.Generator, way: Way) -> list[int]:
         """Show what is known, draw what is restricted; returns the columns that are left, in order."""
         drawn.codes[:], drawn.cells[:] = given.rows.codes, given.rows.cells
         everywhere = given.known.all(dim=0)
@@ -196,14 +238,18 @@ class Sampler:
         else:
             drawn.embedded = self.decoder.embed(Rows(drawn.codes, drawn.cells), given.known, self.tables)
             drawn.context, drawn.hidden = None, ~given.known
-        rest = [j for j in self.order if not everywhere[j]]
-        first = [] if given.in_order else [j for j in rest if j in given.allowed]
+        first, rest = self._first_and_rest(given)
         if first:
-            self._draw_jointly(first, given.allowed, drawn, rng)
-        return [j for j in rest if j not in first]
+            self._draw_jointly(first, given.allowed, drawn, rng, way)
+        return rest
 
     def _draw_jointly(
-        self, columns: list[int], allowed: dict[int, Allowed], drawn: Drawn, rng: np.random.Generator
+        self,
+        columns: list[int],
+        allowed: dict[int, Allowed],
+        drawn: Drawn,
+        rng: np.random.Generator,
+        way: Way,
     ) -> None:
         """Draw restricted columns in a chain, and show them.
 
@@ -215,7 +261,7 @@ class Sampler:
         would leave little to share (measured on Adult's fnlwgt: 1.7 instead of 1.0 times the time of a draw
         without conditions).
         """
-        columns = self._narrowest_first(columns, allowed, drawn)
+        columns = self._narrowest_first(columns, allowed, drawn, way)
         n_rows = len(drawn.codes)
         n_tries = N_CANDIDATES if len(columns) > 1 else 1
         numbers = _uniform(rng, (n_rows * n_tries, len(columns) + 1, 3)).to(drawn.codes.device)
@@ -223,7 +269,7 @@ class Sampler:
         log_weight = torch.zeros(n_rows * n_tries, device=drawn.codes.device)
         for number, j in enumerate(columns):
             hidden = self._hidden(trial.embedded)
-            logits = self._logits(j, hidden)
+            logits = self._logits(j, hidden, way)
             log_weight += self._draw_column(j, hidden, logits, trial, numbers[:, number], allowed[j])
             trial.coarse.append(j)
             if j != columns[-1]:
@@ -232,23 +278,27 @@ class Sampler:
         drawn.take(trial, chosen + torch.arange(0, n_rows * n_tries, n_tries, device=chosen.device))
         self._observe(columns[-1:], drawn)
 
-    def _narrowest_first(self, columns: list[int], allowed: dict[int, Allowed], drawn: Drawn) -> list[int]:
+    def _narrowest_first(
+        self, columns: list[int], allowed: dict[int, Allowed], drawn: Drawn, way: Way
+    ) -> list[int]:
         """Order restricted columns by how probable it is that they are met: the factors left are near 1."""
         if len(columns) == 1:
             return columns
         hidden = self._hidden(drawn.embedded)
-        met = {j: float(self._log_probability(j, hidden, allowed[j]).logsumexp(1).mean()) for j in columns}
+        met = {
+            j: float(self._log_probability(j, hidden, allowed[j], way).logsumexp(1).mean()) for j in columns
+        }
         return sorted(columns, key=met.__getitem__)
 
-    def _log_probability(self, j: int, hidden: Tensor, allowed: Allowed) -> Tensor:
+    def _log_probability(self, j: int, hidden: Tensor, allowed: Allowed, way: Way) -> Tensor:
         """Log probability of each code of column j together with a cell that is allowed, (m, k)."""
-        return self._permitted(j, hidden, self._logits(j, hidden), allowed)
+        return self._permitted(j, hidden, self._logits(j, hidden, way), allowed)
 
     def _permitted(self, j: int, hidden: Tensor, logits: Tensor, allowed: Allowed) -> Tensor:
         """Turn logits of column j into log probabilities of each code with a cell that is allowed, (m, k)."""
         return logits.log_softmax(dim=1) + self._log_mass(j, hidden, allowed)
 
-    def _add_latent(self, rng: np.random.Generator, drawn: Drawn, is_known: Tensor | None) -> None:
+    def _add_latent(self, rng: np.random.Generator, drawn: Drawn, way: Way, is_known: Tensor | None) -> None:
         """Let the generator make a latent vector for each row.
 
         With known cells, each row takes one of a few vectors made without them, with a chance
@@ -262,7 +312,8 @@ class Sampler:
         with self.mixed:
             latent = self.generator(torch.from_numpy(noise).to(blank.device), blank.expand(len(noise), -1))
         if is_known is not None:
-            log_weight = self._log_likelihood(blank + self.decoder.latent(latent), drawn, is_known, n_tries)
+            embedded = blank + self.decoder.latent(latent)
+            log_weight = self._log_likelihood(embedded, drawn, way, is_known, n_tries)
             chosen = inverse_cdf(log_weight, _uniform(rng, (n_rows,)).to(blank.device))
             latent = latent[chosen + torch.arange(0, len(latent), n_tries, device=chosen.device)]
         drawn.embedded = drawn.of_rows(drawn.embedded).expand(n_rows, -1) + self.decoder.latent(latent)
@@ -275,13 +326,15 @@ class Sampler:
         is_known[:, drawn_first] = True
         return is_known
 
-    def _log_likelihood(self, embedded: Tensor, drawn: Drawn, is_known: Tensor, n_tries: int) -> Tensor:
+    def _log_likelihood(
+        self, embedded: Tensor, drawn: Drawn, way: Way, is_known: Tensor, n_tries: int
+    ) -> Tensor:
         """Log probability of the known codes of each row given each of its latent vectors, (b, n_tries)."""
         hidden = self._hidden(embedded)  # (b * n_tries, h)
         total = hidden.new_zeros(len(hidden))
         for j in torch.nonzero(is_known.any(dim=0)).flatten().tolist():
             codes = (drawn.codes[:, j] - self.book.starts[j]).repeat_interleave(n_tries)
-            log_p = self._logits(j, hidden).log_softmax(dim=1).gather(1, codes[:, None]).squeeze(1)
+            log_p = self._logits(j, hidden, way).log_softmax(dim=1).gather(1, codes[:, None]).squeeze(1)
             total += log_p * is_known[:, j].expand(len(drawn.codes)).repeat_interleave(n_tries)
         return total.view(-1, n_tries)
 
@@ -356,8 +409,8 @@ class Sampler:
         known[:, j] = False
         shown = known.expand(len(part.codes), -1)
         hidden = self._hidden(self.decoder.embed(Rows(part.codes, part.cells), shown, self.tables))
-        _, weight = self.heads[j]
-        logits = hidden @ weight + self.decoder.bias[self.book.span(j)] + self.votes[number](part.codes)
+        bias = self.decoder.bias[self.book.span(j)]
+        logits = hidden @ self.weights[j] + bias + self.votes[number](part.codes)
         logits = self._calibrated(j, logits, frequency)
         self._draw_column(j, hidden, logits, part, numbers[rows], allowed)
         drawn.codes[rows], drawn.cells[rows], drawn.places[rows] = part.codes, part.cells, part.places
@@ -387,18 +440,17 @@ class Sampler:
             log_mass[:, code] = (log_cells + allowed.log_share[code]).logsumexp(dim=1)
         return log_mass
 
-    def _logits(self, j: int, hidden: Tensor) -> Tensor:
+    def _logits(self, j: int, hidden: Tensor, way: Way) -> Tensor:
         """Logits over the codes of column j, (m, h) -> (m, k)."""
-        bias, weight = self.heads[j]
-        return hidden @ weight + bias  # the sum in float32 in any precision
+        return hidden @ self.weights[j] + way.bias[self.book.span(j)]  # the sum in float32 in any precision
 
-    def _offsets(self, j: int, logits: Tensor, drawn: Drawn, frequency: Tensor) -> Tensor:
+    def _offsets(self, j: int, logits: Tensor, drawn: Drawn, way: Way, frequency: Tensor) -> Tensor:
         """Move the offsets of column j until its mean probabilities meet `frequency`; returns by how much."""
         span, share = self.book.span(j), None
         if drawn.context is not None:
             share = torch.bincount(drawn.context, minlength=len(logits)) / len(drawn.codes)  # (m,)
         offsets = offsets_to_match(logits, frequency[span], share)
-        self.bias[span] += offsets
+        way.bias[span] += offsets
         return offsets
 
     def _observe(self, group: list[int], drawn: Drawn) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "GANPlan",
     "Loss",
     "encode_all",
+    "set_apart",
     "train_autoencoder",
     "train_gan",
 ]
@@ -40,6 +41,7 @@ _PLAYED = {  # the game and the penalty that a loss stands for
 }
 
 LATENT_NOISE = 0.3  # standard deviation of the noise on z, whose dimensions have variance 1
+_MAX_JUDGES = 2000  # rows
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,35 @@ class GANPlan:
     critic_lr: float
     conditional_share: float
     max_seconds: float | None
+
+
+def set_apart(n_rows: int, fraction: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Shuffle rows, and keep a share of them out of training, to choose the best weights by.
+
+    Parameters
+    ----------
+    n_rows : int >= 1
+    fraction : float in [0, 1)
+        At 0, and of a single row, nothing is kept out: some of the rows that learn also judge.
+    rng : torch Generator
+
+    Returns
+    -------
+    learning, judging : int64 Tensors
+        Indices of the rows; at most 2,000 judge, and at least one.
+
+    Examples
+    --------
+    >>> [len(part) for part in set_apart(100, 0.05, torch.Generator())]
+    [95, 5]
+    >>> [len(part) for part in set_apart(5000, 0.0, torch.Generator())]
+    [5000, 2000]
+    """
+    shuffled = torch.randperm(n_rows, generator=rng)
+    if fraction == 0 or n_rows == 1:
+        return shuffled, shuffled[:_MAX_JUDGES]
+    n_judges = min(max(1, round(fraction * n_rows)), _MAX_JUDGES)
+    return shuffled[n_judges:], shuffled[:n_judges]
 
 
 def train_autoencoder(
@@ -108,7 +139,8 @@ def train_autoencoder(
         fused=True,
     )
     canonical = torch.tensor(order)
-    b_latent = round(plan.batch_size * plan.latent_share)
+    # BatchNorm needs two rows, and the loss of the decoder alone one
+    b_latent = min(max(2, round(plan.batch_size * plan.latent_share)), plan.batch_size - 1)
     b_chain, b_alone = plan.batch_size - b_latent, max(1, b_latent // 2)
     n_prefix = b_chain // 2
     leaves_out = torch.zeros(plan.batch_size, 1, dtype=torch.bool, device=device)

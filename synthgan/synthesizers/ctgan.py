@@ -312,7 +312,7 @@ class CTGAN(NeuralSynthesizer):
                 f"critic_score judges rows one by one, and a critic with statistics={self.statistics!r} does "
                 "not: fit with statistics=None."
             )
-        return realism(self.model_, self._observed(X).table, self.seed_)
+        return realism(self._truncated(), self._observed(X).table, self.seed_)
 
     def _network(self, layout: Layout) -> ConditionalGAN:
         return ConditionalGAN(layout, self._players())
@@ -324,10 +324,14 @@ class CTGAN(NeuralSynthesizer):
             train_adversarial(network, network.vectors.rows(encoded), plan, run, mixed)
 
     def _draw(self, rows: int | range, seed: int, conditions: EncodedConditions | None) -> EncodedTable:
-        generator = self.model_.generator
-        if isinstance(generator, StyleGenerator):
-            generator.truncation = self.truncation  # it may have been set after `fit`
-        return self._in_blocks(self.model_.draw, rows, seed, conditions)
+        return self._in_blocks(self._truncated().draw, rows, seed, conditions)
+
+    def _truncated(self) -> ConditionalGAN:
+        """Give the model, its truncation that of the parameter: it may have been set after `fit`."""
+        model: ConditionalGAN = self.model_
+        if isinstance(model.generator, StyleGenerator):
+            model.generator.truncation = self.truncation
+        return model
 
     def _restore(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         super()._restore(facts, arrays)

@@ -88,7 +88,7 @@ class NeuralSynthesizer(BaseSynthesizer):
         ParameterError
             If a parameter is out of its range.
         TrainingDivergedError
-            If a loss became NaN or infinite four times in a phase.
+            If a loss, or a weight at the end, became NaN or infinite four times in a phase.
         """
         owner = type(self).__name__
         check_parameters(owner, self.get_params(deep=False), self._parameter_rules)
@@ -116,7 +116,8 @@ class NeuralSynthesizer(BaseSynthesizer):
                 saved=None if found is None else found[1],
                 verbose=self.verbose,
             )
-            self._train(network, encoded, run)
+            with run.interruptible():
+                self._train(network, encoded, run)
             if run.interrupted:
                 _tell_interrupted(run, checkpoint)
             self.interrupted_ = run.interrupted

@@ -17,6 +17,7 @@ from synthgan.diffusion.sampling import Given, draw
 from synthgan.diffusion.training import DiffusionPlan, train_denoiser
 from synthgan.gan.precision import PRECISIONS
 from synthgan.gan.run import Run
+from synthgan.gan.training import set_apart
 from synthgan.layout import ATOM, CONTINUOUS, EncodedConditions, EncodedTable, Layout, Permitted
 from synthgan.params import Choice, Instance, Interval, Rule
 from synthgan.seeding import RandomState
@@ -64,7 +65,8 @@ class TabularDiffusion(NeuralSynthesizer):
     conditional_share : float in [0, 1], default 0.5
         Share of a batch that is trained with some columns known, for conditions and `impute`.
     heldout_fraction : float in [0, 0.5], default 0.05
-        Share of the rows (at most 2,000) kept out of training, to choose the best weights by.
+        Share of the rows (at most 2,000) kept out of training, to choose the best weights by. At 0 all rows
+        are learned, and up to 2,000 of them choose.
     patience : int >= 1, default 6
         Stop when the held-out loss has not fallen in so many of the 24 intervals.
     max_seconds : float > 0, optional
@@ -174,16 +176,13 @@ class TabularDiffusion(NeuralSynthesizer):
         return TableDenoiser(layout, self.hidden_dim, self.n_blocks, self.precision)
 
     def _train(self, network: TableDenoiser, encoded: EncodedTable, run: Run) -> None:
-        n_rows, n_spans = encoded.codes.shape
         network.reset(run.rng)
-        if n_spans == 0:
+        if not network.layout.spans:
             return  # constants and identifiers only
         view = NormalScores.of(network.layout, encoded)
         network.shares.copy_(torch.from_numpy(view.shares))
-        shuffled = torch.randperm(n_rows, generator=run.rng).numpy()
-        n_heldout = min(max(1, round(self.heldout_fraction * n_rows)), 2000) if n_rows > 1 else 0
-        train = encoded.rows(shuffled[n_heldout:])
-        heldout = encoded.rows(shuffled[:n_heldout]) if n_heldout else train
+        split = set_apart(len(encoded), self.heldout_fraction, run.rng)
+        train, heldout = (encoded.rows(part.numpy()) for part in split)
         plan = DiffusionPlan(
             n_steps=self.n_steps or min(max(round(4 * math.sqrt(encoded.codes.size)), 500), 10_000),
             batch_size=self.batch_size,

@@ -82,7 +82,8 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     latent_share : float in [0.05, 0.95], default 0.25
         Share of a batch that goes through z; the rest trains the decoder without it.
     heldout_fraction : float in [0, 0.5], default 0.05
-        Share of the rows (at most 2,000) kept out of training, to choose the best weights by.
+        Share of the rows (at most 2,000) kept out of training, to choose the best weights by. At 0 all rows
+        are learned, up to 2,000 of them choose, and there are no trees.
     patience : int >= 1, default 6
         Stop the autoencoder when the held-out loss has not fallen in so many of the 24 intervals.
     n_gan_steps : int >= 1, optional

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from synthgan.gan.conditions import Given
+from synthgan.gan.losses import chain_nll
 from synthgan.gan.model import Architecture, LatentGAN, coverage
 from synthgan.gan.networks import initialise
 from synthgan.gan.run import Run
 from synthgan.gan.training import AutoencoderPlan, GANPlan, encode_all
-from synthgan.layout import ATOM, Layout
+from synthgan.layout import ATOM, EncodedConditions, Layout
 from tests.gan.tables import HIDDEN, LATENT, MIXED, NOISE, atoms, random_table, seeded, span
 
 
@@ -23,7 +25,16 @@ def model_of(layout):
     return LatentGAN(layout, Architecture(**sizes, generator_dim=HIDDEN, critic_dim=HIDDEN, pac_size=1))
 
 
-def trained(layout, n_rows=600, seed=0, n_steps=30, loss="relativistic", max_gan_seconds=None):
+def trained(
+    layout,
+    n_rows=600,
+    seed=0,
+    n_steps=30,
+    loss="relativistic",
+    max_gan_seconds=None,
+    heldout_fraction=0.1,
+    grow=None,
+):
     """A model trained for a moment, and its table."""
     autoencoder = AutoencoderPlan(
         n_steps=n_steps,
@@ -48,7 +59,7 @@ def trained(layout, n_rows=600, seed=0, n_steps=30, loss="relativistic", max_gan
     )
     model, table = model_of(layout), random_table(layout, n_rows)
     run = Run(model, seed)
-    model.train_on(table, autoencoder, gan, 0.1, run)
+    model.train_on(table, autoencoder, gan, heldout_fraction, run, grow)
     model.history = run.history
     return model.eval(), table
 
@@ -171,6 +182,29 @@ def test_columns_of_very_many_categories_are_drawn_early():
         trained(Layout.of([span("key", [size] * 30), number, few]), n_steps=1)[0].order for size in (ATOM, 16)
     ]
     assert orders == [[2, 1, 0], [2, 0, 1]]
+
+
+def test_where_no_row_is_kept_out_the_training_rows_choose_the_weights_and_no_tree_grows():
+    def grow(*args, **kwargs):
+        raise AssertionError
+
+    model, table = trained(MIXED, 300, heldout_fraction=0.0, grow=grow)
+    best = min(line["heldout_loss"] for line in model.history if line["phase"] == "autoencoder")
+    kept = chain_nll(model.decoder, model.book.rows(table), model.order).sum()
+    assert float(kept.detach()) == pytest.approx(best, rel=1e-5)
+    assert len(model.forest.columns) == len(model.tilts.columns) == 0
+
+
+@pytest.mark.parametrize("n_passes", [1, 2, 4])
+def test_conditions_that_leave_so_few_columns_make_a_chain_of_any_passes(fitted, n_passes):
+    model, table = fitted
+    known = np.ones((1, len(MIXED)), bool)
+    known[:, model.order[-1]] = False
+    given = Given.of(model.book, EncodedConditions(table.rows(slice(1)), known, {}, False), {})
+    few, chain = (
+        model.sampler(k).draw(400, np.random.default_rng(0), given)[0].codes for k in (n_passes, None)
+    )
+    assert torch.equal(few, chain)
 
 
 def test_a_time_budget_pays_for_the_mixture_first():

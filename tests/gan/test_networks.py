@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from synthgan.gan.codebook import CELLS, CodeBook, Rows
 from synthgan.gan.mixture import Mixture
@@ -195,6 +196,41 @@ def test_a_generator_departs_from_its_mixture():
     noise = torch.tensor([[-0.7, 9, 9], [-0.6, 9, 9], [-0.1, 9, 9], [0.1, 2, 9], [9.0, -1, 9]])
     made = generator(noise, torch.zeros(5, HIDDEN))
     torch.testing.assert_close(made, torch.tensor([[1.0, 2.0], [5, 6], [5, 6], [0, 6], [0, -3]]))
+
+
+class Sizes(TorchDispatchMode):
+    """Notes how many numbers the largest tensor has that is made meanwhile."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **kwargs or {})
+        if isinstance(made, torch.Tensor):
+            self.largest = max(self.largest, made.numel())
+        return made
+
+
+def test_a_generator_of_many_dimensions_makes_no_large_tensors():
+    generator = Generator(300, HIDDEN, HIDDEN, 1, 256)
+    initialise(generator, seeded())
+    with Sizes() as sizes, torch.no_grad():
+        made = generator(torch.randn(512, 300, generator=seeded()), torch.zeros(512, HIDDEN))
+    assert made.shape == (512, 256)
+    assert sizes.largest <= 2**22  # a factor for each row would be 2^25 numbers
+
+
+@pytest.mark.parametrize("noise_dim", [2, LATENT + 1, 9])
+def test_the_rows_that_are_drawn_at_a_time_change_no_bit(noise_dim, monkeypatch):
+    generator = Generator(noise_dim, HIDDEN, HIDDEN, 1, LATENT)
+    initialise(generator, seeded())
+    parts = torch.randn(3, LATENT, generator=seeded(1)), torch.randn(3, LATENT, LATENT, generator=seeded(2))
+    generator.depart_from(Mixture(torch.tensor([0.25, 0.25, 0.5]), *parts))
+    noise, condition = torch.randn(1000, noise_dim, generator=seeded(3)), torch.zeros(1000, HIDDEN)
+    whole = generator(noise, condition)
+    for n_rows in (1, 7, 999):
+        monkeypatch.setattr("synthgan.gan.networks._MAX_FACTORS", n_rows * LATENT**2)
+        assert torch.equal(generator(noise, condition), whole)
+    assert generator(noise[:0], condition[:0]).shape == (0, LATENT)
 
 
 def test_the_encoder_learns_to_normalise_its_latent_space():

@@ -269,6 +269,49 @@ def test_weights_that_are_not_finite_are_never_kept():
     assert math.isfinite(network.weight.item())
 
 
+def spoilt_at_the_end(run, n_steps=48, max_seconds=None, stop_at=None, rates=(1.0,)):
+    """Play a phase whose weights are 2 in all steps, but NaN in the last one at some rates."""
+    for step, progress in run.steps("gan", n_steps, {}, max_seconds):
+        time.sleep(0.001 if max_seconds else 0)
+        is_last = progress == 1 or step == stop_at
+        with torch.no_grad():
+            run.network.weight.fill_(math.nan if is_last and run.rate in rates else 2.0)
+        if run.at_interval:
+            run.record(loss=1.0)
+        if step == stop_at:
+            run.stop()
+
+
+@pytest.mark.parametrize(
+    ("end", "steps"),
+    [
+        ({}, (48, 46)),
+        ({"n_steps": 1}, (1, 0)),
+        ({"stop_at": 9}, (10, 8)),
+        ({"stop_at": 8}, (9, 8)),  # between two intervals
+        ({"n_steps": 10**6, "max_seconds": 0.1}, (r"\d+", r"\d+")),
+    ],
+)
+def test_weights_that_are_not_finite_after_the_last_step_are_not_kept(end, steps):
+    """No loss follows that would tell."""
+    run = Run(line(1.0), 0)
+    told = "weights of the gan phase are not finite after step {}: training went back to step {} .* 0.5 times"
+    with pytest.warns(UserWarning, match=told.format(*steps)):
+        spoilt_at_the_end(run, **end)
+    assert run.network.weight.item() == 2.0
+    seen = [entry["step"] for entry in run.history]
+    assert seen == sorted(set(seen))
+
+
+def test_weights_that_are_never_finite_at_the_end_are_an_error():
+    with (
+        pytest.warns(UserWarning, match="went back to step 46") as told,
+        pytest.raises(TrainingDivergedError, match=r"weights of the gan phase are .* going back 3 times"),
+    ):
+        spoilt_at_the_end(Run(line(1.0), 0), rates=(1, 1 / 2, 1 / 4, 1 / 8))
+    assert len(told) == 3
+
+
 def test_a_network_that_learns_recovers_from_a_bad_start():
     """A rate at which gradient descent on a parabola explodes, and half of which contracts."""
     network = line(1.0)
@@ -341,6 +384,24 @@ def test_a_stop_is_remembered():
     assert walk(Run(line(-5.0), 0, saved=disk["c"])) == weight
 
 
+def test_a_callback_saves_that_one_before_it_has_stopped_the_phase():
+    disk = {}
+
+    class Saver:
+        def on_interval(self, state):
+            state.save("c")
+
+    def save(path, snapshot):
+        disk.update({path: copy.deepcopy(snapshot)})
+
+    run = Run(line(1.0), 0, callbacks=[Watcher(stop_at=10), Saver()], save=save)
+    weight = walk(run)
+    assert disk["c"]["step"] == 10
+    again = Run(line(-5.0), 0, saved=disk["c"])
+    assert walk(again) == weight
+    assert untimed(again.history) == untimed(run.history)
+
+
 def test_snapshots_share_no_memory_with_what_is_trained():
     disk = {}
     run = Run(line(1.0), 0, save=lambda path, snapshot: disk.setdefault(path, snapshot), checkpoint="c")
@@ -385,6 +446,62 @@ def test_an_interruption_ends_the_training_after_the_step_and_can_go_on():
     assert list(run.steps("next", 5, {})) == []
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert disk["c"]["step"] == 7
+    assert walk(Run(line(-5.0), 0, saved=disk["c"])) == weight
+
+
+@pytest.mark.usefixtures("heeded")
+def test_an_interruption_between_two_phases_or_after_them_ends_no_process():
+    run = Run(line(1.0), 0)
+    with run.interruptible():
+        weight = walk(run)
+        assert not run.interrupted
+        os.kill(os.getpid(), signal.SIGINT)
+        assert run.interrupted
+        assert list(run.steps("next", 5, {})) == []
+        assert run.progress_text == "walk phase after 48 of 48 steps"
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert run.network.weight.item() == weight
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("heeded")
+def test_an_interruption_before_the_first_step_leaves_a_resumed_run_where_it_was():
+    weight, disk = walk(Run(line(1.0), 0)), {}
+
+    def blow(step):
+        if step == 25:
+            raise BlownError
+
+    options = {"save": lambda path, snapshot: disk.update({path: snapshot}), "checkpoint": "c"}
+    with pytest.raises(BlownError):
+        walk(Run(line(1.0), 0, **options), each=blow)
+    saved = disk.pop("c")
+    for run, learned in ((Run(line(-5.0), 0), -5.0), (Run(line(-5.0), 0, saved=saved, **options), None)):
+        with run.interruptible():
+            os.kill(os.getpid(), signal.SIGINT)
+            found = walk(run)
+        assert found == (saved["parts"]["network"]["weight"].item() if learned is None else learned)
+        assert "24 of 48" in run.progress_text or "before the first step" in run.progress_text
+    assert disk["c"]["step"] == 24
+    assert walk(Run(line(-5.0), 0, saved=disk["c"])) == weight
+
+
+@pytest.mark.usefixtures("heeded")
+def test_an_interrupted_run_remembers_no_weights_that_are_not_finite():
+    weight, disk, network = walk(Run(line(1.0), 0)), {}, line(1.0)
+
+    def spoil(step):
+        if step == 6:
+            with torch.no_grad():
+                network.weight.fill_(math.nan)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run = Run(network, 0, save=lambda path, snapshot: disk.update({path: snapshot}), checkpoint="c")
+    assert math.isfinite(walk(run, each=spoil))
+    assert run.interrupted
+    assert run.progress_text == "walk phase after 6 of 48 steps"
+    assert disk["c"]["step"] == 6
     assert walk(Run(line(-5.0), 0, saved=disk["c"])) == weight
 
 

@@ -16,7 +16,7 @@ FAILURE_RATE = 1e-6  # of each chi-squared test, were its seed not fixed
 
 
 def sampler_of(made, layout, n_passes, seed=0, tilts=None):
-    offsets = 0.5 * torch.randn(layout.width, generator=seeded(seed))
+    offsets = torch.stack([0.5 * torch.randn(layout.width, generator=seeded(k)) for k in (seed + 1, seed)])
     return Sampler(made.decoder, made.generator, order_of(layout), offsets, n_passes, tilts)
 
 
@@ -72,7 +72,7 @@ def drawn_plainly(made, sampler, n_passes, n_rows, rng, tilts=None):
         book.starts.expand(n_rows, -1).clone(), torch.zeros(n_rows, len(book.fine), dtype=torch.int64)
     )
     observed = torch.zeros(n_rows, len(MIXED), dtype=torch.bool)
-    added, bias = 0, sampler.bias - decoder.bias
+    added, bias = 0, sampler.bias[int(n_passes >= len(MIXED))] - decoder.bias
     if n_passes < len(MIXED):
         noise = torch.from_numpy(rng.standard_normal((n_rows, NOISE), dtype=np.float32))
         added = decoder.latent(made.generator(noise, decoder.embed(rows, observed)))
@@ -127,7 +127,7 @@ def test_a_decoder_that_knows_the_marginals_only_draws_them():
         decoder.weight.zero_()
         decoder.ordinal.zero_()
     n = 20_000
-    sampler = Sampler(decoder, made.generator, order_of(MIXED), torch.zeros(MIXED.width), len(MIXED))
+    sampler = Sampler(decoder, made.generator, order_of(MIXED), torch.zeros(2, MIXED.width), len(MIXED))
     rows, _ = sampler.draw(n, np.random.default_rng(0))
     codes = rows.codes - book.starts
     for j, width in enumerate(book.widths):
@@ -152,7 +152,7 @@ def test_offsets_move_the_draws(n_passes):
     offsets = torch.tensor([0.0, -torch.inf, 0, 0, -torch.inf, 0, 0])
     order = order_of(layout)
     for added, drawn in ((torch.zeros(7), True), (offsets, False)):
-        sampler = Sampler(made.decoder, made.generator, order, added, n_passes)
+        sampler = Sampler(made.decoder, made.generator, order, added.expand(2, -1), n_passes)
         codes = sampler.draw(400, np.random.default_rng(0))[0].codes
         assert torch.isin(torch.tensor([1, 4]), codes).tolist() == [drawn] * 2
 
@@ -166,12 +166,12 @@ def test_calibrated_offsets_give_codes_their_frequencies(n_passes):
     )
 
     def distance(offsets):
-        sampler = Sampler(made.decoder, made.generator, order, offsets, n_passes)
+        sampler = Sampler(made.decoder, made.generator, order, offsets.expand(2, -1), n_passes)
         codes = sampler.draw(6000, np.random.default_rng(1))[0].codes
         return (codes.flatten().bincount(minlength=MIXED.width) / 6000 - frequency).abs().max()
 
     blank = torch.zeros(MIXED.width)
-    sampler = Sampler(made.decoder, made.generator, order, blank, n_passes)
+    sampler = Sampler(made.decoder, made.generator, order, blank.expand(2, -1), n_passes)
     offsets = sampler.calibrate(frequency, 6000, np.random.default_rng(0))
     assert distance(blank) > 0.2
     assert distance(offsets) < 0.03  # sampling noise of two times 6,000 rows
@@ -191,7 +191,7 @@ def test_numpys_generator_is_the_only_source_of_chance(n_passes):
 def test_a_table_without_modelled_columns_gives_rows_without_cells():
     layout = atoms()
     made = networks(layout)
-    rows, place = Sampler(made.decoder, made.generator, [], torch.zeros(0), 1).draw(
+    rows, place = Sampler(made.decoder, made.generator, [], torch.zeros(2, 0), 1).draw(
         7, np.random.default_rng(0)
     )
     assert rows.codes.shape == rows.cells.shape == place.shape == (7, 0)
@@ -248,6 +248,47 @@ def test_rows_may_differ_in_what_is_known(n_passes):
     assert (out.codes != table.codes)[~known].any()
 
 
+# The order is sex, wage, rooms, height, town; trees tilt the height by the wage.
+@pytest.mark.parametrize("n_passes", [1, 4, 99])
+@pytest.mark.parametrize("of", ["known cells", "narrow sets", "wide sets", "gaps"])
+def test_passes_enough_for_the_columns_without_conditions_are_a_chain(n_passes, of):
+    """However few they are: the same rows as one column a pass gives, offsets and trees of the chain."""
+    made = networks(MIXED, seed=1)
+    table, known = random_table(MIXED, 300 if of == "gaps" else 1), np.zeros((1, len(MIXED)), bool)
+    permitted = {}
+    if of in ("known cells", "gaps"):
+        known = np.tile(np.arange(len(MIXED)) != 2, (len(table), 1))
+    else:
+        codes = [[*range(part.n_codes)] for part in MIXED.spans]
+        permitted = {j: any_of(*(codes[j] if of == "wide sets" else codes[j][:1])) for j in (0, 1, 3, 4)}
+    given = given_of(made.book, table, known, permitted, in_order=of == "gaps")
+    tilts = tilting(made.book, 2, 4, [0.8, -0.4])
+    few, chain = (sampler_of(made, MIXED, k, tilts=tilts) for k in (n_passes, len(MIXED)))
+    assert few._is_mostly_met(given, few._chain) == (of == "wide sets")
+    one, other = (sampler.draw(300, np.random.default_rng(0), given) for sampler in (few, chain))
+    assert torch.equal(one[0].codes, other[0].codes)
+    assert torch.equal(one[0].cells, other[0].cells)
+    assert torch.equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_pass_too_few_for_the_columns_without_conditions_begins_with_a_latent_vector(kind):
+    """And has its offsets, also for columns with conditions, but no trees."""
+    made, offsets = networks(MIXED, seed=1), torch.zeros(2, MIXED.width)
+    offsets[kind] = 0.5 * torch.randn(MIXED.width, generator=seeded())
+    table, known = random_table(MIXED, 1), np.zeros((1, len(MIXED)), bool)
+    known[:, [1, 4]] = True
+    given = given_of(made.book, table, known, {3: any_of(0, 3)})
+    parts = made.decoder, made.generator, order_of(MIXED)
+    samplers = [Sampler(*parts, added, 1) for added in (offsets, torch.zeros(2, MIXED.width))]
+    samplers.append(Sampler(*parts, offsets, 1, tilts=tilting(made.book, 2, 4, [0.8, -0.4])))
+    moved, plain, tilted = (
+        sampler.draw(300, np.random.default_rng(0), given)[0].codes for sampler in samplers
+    )
+    assert torch.equal(moved, plain) == (kind == 1)
+    assert torch.equal(moved, tilted)
+
+
 def test_gaps_are_drawn_as_a_plain_chain_draws_them():
     made = networks(MIXED)
     table = random_table(MIXED, 300)
@@ -265,7 +306,7 @@ def filled_plainly(made, sampler, given, rng):
     book, decoder, n_rows = made.book, made.decoder, len(given.known)
     numbers = torch.from_numpy(rng.random((n_rows, len(MIXED), 3), dtype=np.float32))
     rows, observed = Rows(given.rows.codes.clone(), given.rows.cells.clone()), given.known.clone()
-    bias = sampler.bias - decoder.bias
+    bias = sampler.bias[1] - decoder.bias
     for j in order_of(MIXED):
         hidden, gap = decoder.hidden(decoder.embed(rows, observed)), ~given.known[:, j]
         logits = (decoder.code_logits(hidden) + bias).split(book.widths, dim=1)[j]
@@ -292,14 +333,15 @@ def test_several_restrictions_hold_jointly(n_tries, monkeypatch):
     parts = {j: Allowed.of(made.book, j, any_of(*codes)) for j, codes in allowed.items()}
     start = Drawn(made.decoder.blank().detach(), torch.zeros(1, 0), 3)
     with torch.no_grad():
-        order = sampler._narrowest_first([0, 1, 2], parts, start)
+        order = sampler._narrowest_first([0, 1, 2], parts, start, sampler._chain)
     plain = Sampler(made.decoder, made.generator, order, sampler.bias - made.decoder.bias.detach(), 3)
     free = (plain.draw(60_000, np.random.default_rng(0))[0].codes - made.book.starts).numpy()
     met = np.all([np.isin(free[:, j], codes) for j, codes in allowed.items()], axis=0)
     blank = EncodedTable(np.zeros((1, 3), np.int32), np.zeros((1, 3)))
     given = given_of(made.book, blank, np.zeros((1, 3), bool), {j: any_of(*c) for j, c in allowed.items()})
     with torch.no_grad():
-        drawn = (sampler._draw(60_000, np.random.default_rng(1), given)[0].codes - made.book.starts).numpy()
+        rows, _ = sampler._draw(60_000, np.random.default_rng(1), sampler._chain, given)
+    drawn = (rows.codes - made.book.starts).numpy()
     joint = [np.bincount(part @ [15, 3, 1], minlength=60) / len(part) for part in (free[met], drawn)]
     distance = np.abs(joint[0] - joint[1]).sum() / 2
     assert (distance > 0.1) if n_tries == 1 else (distance < 0.06)  # measured: .143, .039
@@ -315,14 +357,14 @@ def wide(made, layout):
     bias[made.book.span(2).start + 3] = bias[
         made.book.span(3).start + 3
     ] = -3.0  # what is not allowed is rare
-    order = order_of(layout)
-    return given, Sampler(made.decoder, made.generator, order, bias - made.decoder.bias.detach(), len(layout))
+    offsets = (bias - made.decoder.bias.detach()).expand(2, -1)
+    return given, Sampler(made.decoder, made.generator, order_of(layout), offsets, len(layout))
 
 
 def test_rows_that_meet_wide_restrictions_by_themselves_are_left_as_they_are():
     made = networks(MIXED, shaken=False)
     given, sampler = wide(made, MIXED)
-    assert sampler._is_mostly_met(given)
+    assert sampler._is_mostly_met(given, sampler._chain)
     free, free_places = sampler.draw(2000, np.random.default_rng(0))
     drawn, places = sampler.draw(2000, np.random.default_rng(0), given)
     met = given.is_met(made.book, free, free_places)
@@ -345,7 +387,7 @@ def test_narrow_restrictions_known_cells_and_single_columns_are_not_left_to_chan
     known = given.known.clone()
     known[:, 0] = True
     for other in (one, narrow, Given(given.rows, known, given.allowed, False)):
-        assert not sampler._is_mostly_met(other)
+        assert not sampler._is_mostly_met(other, sampler._chain)
 
 
 def test_the_share_of_an_interval_counts_by_the_row():
@@ -360,7 +402,8 @@ def test_the_share_of_an_interval_counts_by_the_row():
     met = np.isin(free.codes[:, 2], [2, 4]) | ((free.codes[:, 2] == 1) & (free.alphas[:, 2] >= 0))
     blank = EncodedTable(np.zeros((1, 5), np.int32), np.zeros((1, 5)))
     given = given_of(made.book, blank, np.zeros((1, 5), bool), {2: upper})
-    log_p = sampler._log_probability(2, made.decoder.hidden(made.decoder.blank()), given.allowed[2])
+    blank_hidden = made.decoder.hidden(made.decoder.blank())
+    log_p = sampler._log_probability(2, blank_hidden, given.allowed[2], sampler._chain)
     drawn = sampler.draw(60_000, np.random.default_rng(1), given)[0].codes[:, 2] - made.book.starts[2]
     expected = log_p.softmax(1)[0].detach().double()
     shares = drawn.bincount(minlength=5) / 60_000
@@ -387,7 +430,7 @@ def test_restricted_columns_are_shown_by_their_modes_and_then_as_they_are():
     given = given_of(made.book, blank, np.zeros((1, 5), bool), {2: any_of(0, 1, 2), 4: any_of(0, 1)})
     drawn = Drawn(made.decoder.blank().detach(), torch.zeros(500, len(made.book.fine)), len(MIXED))
     with torch.no_grad():
-        rest = sampler._meet(given, drawn, np.random.default_rng(0))
+        rest = sampler._meet(given, drawn, np.random.default_rng(0), sampler._chain)
         assert len(drawn.embedded) <= 3 * (1 + 4)  # height has no groups, wage one of four members
         drawn.embedded, drawn.context = drawn.of_rows(drawn.embedded), None
         sampler._refine(drawn)
@@ -418,7 +461,7 @@ def with_last_word(made, layout, j, bias, direction=0.0, n_passes=99, offsets=No
     )
     parts = made.decoder, made.generator, order_of(layout)
     offsets = torch.zeros(layout.width) if offsets is None else offsets
-    return tuple(Sampler(*parts, offsets, n_passes, forest=last) for last in (None, forest))
+    return tuple(Sampler(*parts, offsets.expand(2, -1), n_passes, forest=last) for last in (None, forest))
 
 
 @pytest.mark.parametrize("n_passes", [1, 2, len(MIXED)])

@@ -14,6 +14,7 @@ from synthgan.gan.training import (
     AutoencoderPlan,
     GANPlan,
     encode_all,
+    set_apart,
     train_autoencoder,
     train_gan,
 )
@@ -77,6 +78,21 @@ def linked_table(n_rows, faithful=1.0, k=4, seed=0):
     first = rng.integers(0, k, n_rows)
     second = np.where(rng.random(n_rows) < faithful, first, rng.integers(0, k, n_rows))
     return EncodedTable(np.stack([first, second], axis=1).astype(np.int32), np.zeros((n_rows, 2)))
+
+
+@pytest.mark.parametrize(("n_rows", "n_judges"), [(2, 1), (10, 1), (1000, 50), (10**5, 2000)])
+def test_rows_that_judge_do_not_learn(n_rows, n_judges):
+    learning, judging = set_apart(n_rows, 0.05, seeded())
+    assert len(judging) == n_judges
+    assert sorted([*learning.tolist(), *judging.tolist()]) == list(range(n_rows))
+
+
+@pytest.mark.parametrize(("n_rows", "fraction"), [(1, 0.5), (1, 0.0), (300, 0.0), (3000, 0.0)])
+def test_where_no_row_is_kept_out_some_that_learn_also_judge(n_rows, fraction):
+    learning, judging = set_apart(n_rows, fraction, seeded())
+    assert sorted(learning.tolist()) == list(range(n_rows))
+    assert len(judging) == len(set(judging.tolist())) == min(n_rows, 2000)
+    assert judging.tolist() != sorted(judging.tolist()) or n_rows == 1  # any rows, not the first ones
 
 
 @pytest.mark.parametrize("faithful", [1.0, 0.8])
@@ -145,6 +161,17 @@ def test_the_history_of_the_autoencoder_has_one_record_an_interval():
     best = min(record["heldout_loss"] for record in history)
     kept = chain_nll(made.decoder, rows, list(range(len(MIXED)))).sum()
     assert float(kept) == pytest.approx(best, rel=1e-5)
+
+
+@pytest.mark.parametrize(("batch_size", "latent_share"), [(8, 0.05), (8, 0.15), (8, 0.95), (512, 0.95)])
+def test_some_rows_of_any_batch_go_through_the_latent_vector_and_some_do_not(batch_size, latent_share):
+    made = networks(MIXED, shaken=False)
+    rows = made.book.rows(random_table(MIXED, 100))
+    plan = autoencoder_plan(n_steps=24, batch_size=batch_size, latent_share=latent_share)
+    history = autoencoder_of(made, rows, plan)
+    assert len(history) == 24
+    assert all(math.isfinite(line[key]) for line in history for key in ("loss", "reconstruction"))
+    assert encode_all(made.encoder, rows).isfinite().all()
 
 
 def test_training_stops_when_patience_is_over():

@@ -175,6 +175,17 @@ def test_truncation_can_be_chosen_after_the_fit(real):
     assert rows_of(model.set_params(truncation=1.0)) == free
 
 
+def test_the_critics_scores_follow_the_truncation_at_once(real):
+    """It judges rows beside generated ones, whether others have been drawn before or not."""
+    model = CTGAN(**SMALL, generator="style").fit(real)
+    free = model.critic_score(real)
+    scores = model.set_params(truncation=0.0).critic_score(real)
+    assert not np.array_equal(scores, free)
+    model.sample(5, random_state=0)
+    np.testing.assert_array_equal(model.critic_score(real), scores)
+    np.testing.assert_array_equal(model.set_params(truncation=1.0).critic_score(real), free)
+
+
 def test_a_file_keeps_rows_scores_and_history(model, real, tmp_path):
     model.save(tmp_path / "m.synthgan")
     again = load(tmp_path / "m.synthgan")

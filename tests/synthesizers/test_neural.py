@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import pandas as pd
@@ -234,6 +235,62 @@ def test_an_interrupted_fit_keeps_what_it_has_and_goes_on(tmp_path, whole, phase
     again = TabularGAN(**SMALL).fit(table(), checkpoint=tmp_path / "c", resume=True)
     assert not again.interrupted_
     assert same_weights(again, whole)
+
+
+@pytest.mark.usefixtures("heeded")
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("synthgan.gan.model.initialise", "preparation, before the first step"),
+        ("synthgan.gan.model.fit_mixture", "autoencoder phase after 12 of 12 steps"),
+        ("synthgan.synthesizers.tabular_gan.grow", "gan phase after 12 of 12 steps"),
+        ("synthgan.gan.model.LatentGAN._match_moments", "gan phase after 12 of 12 steps"),
+        ("synthgan.gan.model.LatentGAN._calibrate", "gan phase after 12 of 12 steps"),
+    ],
+)
+def test_an_interruption_outside_the_steps_keeps_what_was_learned(tmp_path, whole, place, told, monkeypatch):
+    interrupted_in(place, monkeypatch)
+    with pytest.warns(UserWarning, match=f"interrupted in the {told}: .*Resume from"):
+        model = TabularGAN(**SMALL).fit(table(), checkpoint=tmp_path / "c")
+    assert model.interrupted_
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert same_weights(model, whole) == ("gan" in told)
+    for n_passes in (1, None):
+        assert model.sample(20, random_state=0, n_passes=n_passes).shape == (20, 2)
+    model.save(tmp_path / "m.synthgan")
+    assert same_weights(load(tmp_path / "m.synthgan"), model)
+    monkeypatch.undo()
+    if "before" not in told:
+        again = TabularGAN(**SMALL).fit(table(), checkpoint=tmp_path / "c", resume=True)
+        assert same_weights(again, whole)
+
+
+def interrupted_in(place, monkeypatch):
+    """Press Ctrl-C when a function is called, which then goes on."""
+    before = resolve_name(place)
+
+    def interrupted(*args, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+        return before(*args, **kwargs)
+
+    monkeypatch.setattr(place, interrupted)
+
+
+@pytest.mark.usefixtures("heeded")
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [
+        (CTGAN(n_epochs=1, batch_size=50, generator_dim=16, critic_dim=16), "ctgan.train_adversarial"),
+        (TabularDiffusion(n_steps=5, hidden_dim=16, n_diffusion_steps=4), "tabular_diffusion.train_denoiser"),
+    ],
+)
+def test_an_interruption_before_the_first_step_leaves_a_model_that_samples(model, place, monkeypatch):
+    interrupted_in(f"synthgan.synthesizers.{place}", monkeypatch)
+    with pytest.warns(UserWarning, match="in the preparation, before the first step: .*With a checkpoint"):
+        model = clone(model).fit(table())
+    assert model.interrupted_
+    assert len(model.history_) == 0
+    assert len(model.sample(20, random_state=0)) == 20
 
 
 def test_a_training_that_diverges_says_where_and_leaves_the_estimator_alone():

@@ -156,6 +156,16 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_model(model, real, tmp_
     pd.testing.assert_frame_equal(again.sample(50, random_state=0), model.sample(50, random_state=0))
 
 
+def test_where_no_row_is_kept_out_no_single_row_judges(real):
+    of_one_row, of_all = (
+        TabularDiffusion(**SMALL | {"heldout_fraction": share}).fit(real).history_["heldout_loss"]
+        for share in (1e-9, 0.0)
+    )
+    # Times and noise are the same each time: of one row they matter more than what is learned.
+    assert of_all.iloc[-1] < of_all.iloc[0]
+    assert not np.array_equal(of_one_row, of_all)
+
+
 def test_a_budget_in_time_is_kept(real):
     start = time.perf_counter()
     model = TabularDiffusion(**SMALL | {"n_steps": 10**7, "max_seconds": 1.0}).fit(real)

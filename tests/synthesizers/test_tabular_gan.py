@@ -80,6 +80,14 @@ def test_passes_can_be_chosen_at_either_place(model):
         model.set_params(n_passes=None)
 
 
+def test_columns_with_conditions_do_not_count_as_passes(model, real):
+    """One pass for the column that is left is one column a pass, as by default."""
+    part = real[["level", "positive", "count"]].head(100)
+    drawn = [model.sample(conditions=part, random_state=0, n_passes=k) for k in (None, 1)]
+    pd.testing.assert_frame_equal(*drawn)
+    assert not drawn[0].equals(model.sample(conditions=part, random_state=1, n_passes=1))
+
+
 @pytest.fixture(scope="module")
 def parity():
     """Whether two coins differ: no network learns that in so few steps, but trees do."""
