@@ -168,7 +168,9 @@ def _classes(target: pd.Series[Any]) -> dict[Hashable, NDArray[np.intp]]:
             "give sampling_strategy as {(low, high): n_rows}."
         )
     codes, names = pd.factorize(target)
-    rows = {name: np.flatnonzero(codes == code) for code, name in enumerate(names.tolist())}
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
+    parts = np.split(np.argsort(codes, kind="stable"), ends[:-1])
+    rows: dict[Hashable, NDArray[np.intp]] = dict(zip(names.tolist(), parts, strict=True))
     try:
         return dict(sorted(rows.items()))
     except TypeError:  # no order among them

@@ -29,6 +29,7 @@ __all__ = [
     "levels_array",
     "natural_kind",
     "object_keys",
+    "precision_of",
     "take",
     "time_unit",
     "time_zone",
@@ -277,6 +278,13 @@ def time_zone(dtype: Dtype) -> Any:
     if isinstance(dtype, pd.ArrowDtype):
         return getattr(dtype.pyarrow_dtype, "tz", None)
     return getattr(dtype, "tz", None)
+
+
+def precision_of(dtype: Dtype) -> type[np.floating[Any]]:
+    """Return the float type of a column; float64 for everything that is no narrow float."""
+    plain = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", np.dtype("float64"))
+    narrow: dict[str, type[np.floating[Any]]] = {"float16": np.float16, "float32": np.float32}
+    return narrow.get(plain.name, np.float64)
 
 
 def object_keys(series: pd.Series[Any]) -> pd.Series[Any]:

@@ -73,7 +73,8 @@ def read_table(source: Any) -> pd.DataFrame:
     CSV files are UTF-8 with a header. Empty cells and pandas' usual words for them ("NA",
     "N/A", "NaN", "None", "null", ...) are missing values. Integers and booleans with
     missing cells become ``Int64`` and ``boolean``. A text column becomes datetimes when
-    every value is an ISO 8601 date.
+    every value is an ISO 8601 date; in UTC where their offsets differ, as a zone's do
+    when the clocks change.
     """
     if isinstance(source, pd.DataFrame):
         return source
@@ -310,9 +311,12 @@ def _parse_dates(values: pd.Series[Any]) -> pd.Series[Any]:
     observed = values.dropna()
     if not re.fullmatch(_ISO_DATE, str(observed.iloc[0])) or not observed.str.fullmatch(_ISO_DATE).all():
         return values
+    offsets = observed.str.extract(r"(Z|[+-]\d{2}:?\d{2})$", expand=False)
     try:
+        if len(offsets.unique()) > 1 and offsets.notna().all():  # one zone, whose clocks change
+            return pd.to_datetime(values, format="ISO8601", utc=True)
         return pd.to_datetime(values, format="ISO8601")
-    except ValueError:  # no such day, mixed time zones
+    except ValueError:  # no such day, or times with a zone and without
         return values
 
 

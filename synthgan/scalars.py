@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import enum
 import math
 import uuid
 from collections.abc import Callable, Hashable
@@ -20,10 +21,9 @@ import pandas as pd
 
 from synthgan.errors import DataError
 
-__all__ = ["is_supported", "scalar_from_json", "scalar_to_json"]
+__all__ = ["has_name", "is_supported", "scalar_from_json", "scalar_to_json"]
 
 _SAFE_INT = 2**53  # beyond it, JSON readers that use doubles lose digits
-_TIMES = {"datetime": dt.datetime, "date": dt.date, "time": dt.time}
 
 
 def scalar_to_json(value: object) -> Any:
@@ -43,6 +43,8 @@ def scalar_to_json(value: object) -> Any:
     """
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, enum.Enum):  # many are text or numbers, too, and would come back as these
+        raise DataError(f"Values of type {type(value).__name__!r} cannot be kept.")
     if isinstance(value, str):
         return _text_to_json(value)
     if value is pd.NA or value is pd.NaT:
@@ -81,18 +83,18 @@ def _numpy_to_json(value: np.generic) -> Any:
 def _object_to_json(value: object) -> Any:
     """Write a value of the less common types."""
     match value:
-        case pd.Timestamp():
+        case pd.Timestamp() if value.tz is None or has_name(value.tz):
             zone = None if value.tz is None else str(value.tz)
             naive = value if zone is None else value.tz_convert(None)
             return {"timestamp": scalar_to_json(int(naive.asm8.view("i8"))), "unit": value.unit, "tz": zone}
         case pd.Timedelta():
             return {"timedelta": scalar_to_json(int(value.asm8.view("i8"))), "unit": value.unit}
-        case dt.datetime():
-            return {"datetime": value.isoformat()}
-        case dt.date():
+        case dt.datetime() if not isinstance(value, pd.Timestamp) and _is_fixed(value.tzinfo):
+            return {"datetime": value.isoformat()} | ({"fold": 1} if value.fold else {})
+        case dt.date() if not isinstance(value, dt.datetime):
             return {"date": value.isoformat()}
-        case dt.time():
-            return {"time": value.isoformat()}
+        case dt.time() if _is_fixed(value.tzinfo):
+            return {"time": value.isoformat()} | ({"fold": 1} if value.fold else {})
         case dt.timedelta():
             return {"duration": [value.days, value.seconds, value.microseconds]}
         case Decimal():
@@ -111,6 +113,23 @@ def _object_to_json(value: object) -> Any:
         case pd.Period():
             return {"period": value.ordinal, "freq": value.freqstr}
     raise DataError(f"Values of type {type(value).__name__!r} cannot be kept.")
+
+
+def has_name(zone: dt.tzinfo) -> bool:
+    """Tell whether a time zone has a name by which pandas finds it; those of dateutil have none.
+
+    >>> has_name(dt.timezone.utc)
+    True
+    """
+    try:
+        return str(pd.DatetimeTZDtype("ns", str(zone)).tz) == str(zone)
+    except (TypeError, ValueError, KeyError, OSError):
+        return False
+
+
+def _is_fixed(zone: dt.tzinfo | None) -> bool:
+    """Tell whether ISO 8601 says all of a zone: it is an offset, not a place."""
+    return zone is None or isinstance(zone, dt.timezone)
 
 
 def _number(data: dict[str, Any]) -> object:
@@ -143,9 +162,9 @@ _READERS: dict[str, Callable[[dict[str, Any]], object]] = {
     "float": lambda d: {"inf": math.inf, "-inf": -math.inf}[d["float"]],
     "timestamp": _timestamp,
     "timedelta": lambda d: pd.Timedelta(np.timedelta64(int(scalar_from_json(d["timedelta"])), d["unit"])),
-    "datetime": lambda d: dt.datetime.fromisoformat(d["datetime"]),
+    "datetime": lambda d: dt.datetime.fromisoformat(d["datetime"]).replace(fold=d.get("fold", 0)),
     "date": lambda d: dt.date.fromisoformat(d["date"]),
-    "time": lambda d: dt.time.fromisoformat(d["time"]),
+    "time": lambda d: dt.time.fromisoformat(d["time"]).replace(fold=d.get("fold", 0)),
     "duration": lambda d: dt.timedelta(*d["duration"]),
     "decimal": lambda d: Decimal(d["decimal"]),
     "bytes": lambda d: base64.b64decode(d["bytes"], validate=True),

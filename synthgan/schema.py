@@ -19,7 +19,7 @@ from pandas.api.types import is_object_dtype
 
 from synthgan.dtypes import Dtype, dtype_from_json, dtype_to_json, natural_kind, object_keys, to_numbers
 from synthgan.errors import DataError, listing, quantity, suggestion
-from synthgan.scalars import is_supported, scalar_from_json, scalar_to_json
+from synthgan.scalars import has_name, is_supported, scalar_from_json, scalar_to_json
 
 __all__ = ["KINDS", "Column", "Schema", "check_column_names"]
 
@@ -304,6 +304,11 @@ def find_problem(series: pd.Series[Any]) -> str:
     if not kind:
         hint = next(hint for start, hint in _HINTS.items() if str(dtype).startswith(start))
         return f"has the dtype {dtype}, which cannot be modelled. {hint}"
+    if isinstance(dtype, pd.DatetimeTZDtype) and not has_name(dtype.tz):
+        return (
+            f"has the time zone {dtype.tz}, which has no name by which it could be found again. Convert it "
+            "to one of the tz database, for example with .dt.tz_convert('Europe/Berlin')."
+        )
     if kind == "numerical" and series.dtype.kind == "f":
         infinite = np.flatnonzero(np.isinf(to_numbers(series)[0]))
         if len(infinite):
@@ -450,7 +455,7 @@ def _conform(series: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], st
         unknown = ~series.cat.remove_unused_categories().cat.categories.isin(wanted.categories)
         if unknown.any():
             return series, f"has categories that the schema does not know ({int(unknown.sum()):,} of them)."
-        return series.astype(wanted), ""
+        return series.cat.set_categories(wanted.categories, ordered=wanted.ordered), ""
     if wanted != found:
         return series, f"has the dtype {found} but {wanted} in the schema. Convert it with .astype()."
     return series, find_problem(series)

@@ -102,6 +102,16 @@ def test_csv_words_for_missing_values_are_missing(tmp_path):
     assert str(frame["b"].dtype) == "Int64"
 
 
+def test_times_of_a_zone_are_dates_when_its_clocks_change(tmp_path):
+    times = pd.date_range("2024-03-20", periods=99, freq="7h", tz="Europe/Berlin")
+    write_table(pd.DataFrame({"t": times}), tmp_path / "t.csv")
+    found = read_table(tmp_path / "t.csv")["t"]
+    assert found.dt.tz is not None
+    assert (found == times).all()
+    write_table(pd.DataFrame({"t": [*map(str, times[:1]), "2024-01-01 00:00:00"]}), tmp_path / "t.csv")
+    assert read_table(tmp_path / "t.csv")["t"].map(type).eq(str).all()  # some with a zone, some without
+
+
 def test_a_text_column_becomes_dates_only_if_every_value_is_one(tmp_path):
     frame = read_csv_text(tmp_path, "a,b,c\n2024-01-31,2024-01-31,31.1.2024\n,2024-13-01,1.2.2024\n")
     assert frame["a"].dtype.kind == "M"

@@ -1,7 +1,9 @@
 """What a schema infers, refuses, and keeps in JSON."""
 
 import datetime as dt
+import enum
 import json
+import zoneinfo
 
 import numpy as np
 import pandas as pd
@@ -238,3 +240,25 @@ def test_columns_are_found_by_name():
     assert [column.name for column in schema] == ["age"]
     with pytest.raises(DataError, match=r"no column 'aeg'\. Did you mean 'age'"):
         schema["aeg"]
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (pd.date_range("2024", periods=9, tz="dateutil/Europe/Berlin"), "which has no name"),
+        (pd.Series([Colour.RED, Colour.BLUE] * 9, dtype=object), "values of type Colour"),
+        (pd.Series([dt.datetime(2024, 1, 1, tzinfo=BERLIN)] * 2, dtype=object), "values of type datetime"),
+        (pd.Series([dt.time(1, tzinfo=BERLIN)] * 2, dtype=object), "values of type time"),
+    ],
+)
+def test_what_would_not_come_back_from_a_file_is_refused(values, words):
+    with pytest.raises(DataError, match=words):
+        Schema.infer(pd.DataFrame({"x": values}))

@@ -55,7 +55,9 @@ def combinations_to_json(frame: pd.DataFrame | None) -> list[dict[str, Any]] | N
     for k in range(frame.shape[1]):
         series = frame.iloc[:, k]
         codes = pd.factorize(object_keys(series))[0]
-        first = np.array([int(np.argmax(codes == level)) for level in range(codes.max(initial=-1) + 1)], int)
+        rows = np.flatnonzero(codes >= 0)[::-1]
+        first = np.zeros(codes.max(initial=-1) + 1, dtype=int)
+        first[codes[rows]] = rows
         spelling = series[codes < 0].iloc[0] if (codes < 0).any() else None
         written.append(
             {

@@ -99,9 +99,9 @@ def detect(frame: pd.DataFrame, schema: Schema | None = None) -> list[Constraint
     determined = {rule.dependent for rule in dependencies}
     free = {name: series for name, series in table.items() if name not in determined}
     numbers = _Numbers.of(free)
-    sums = _sums(numbers, frame)
-    # A price that an article determines is a factor, too, but no total.
+    # A price that an article determines is a term and a factor, too, but no total.
     everything = _Numbers.of(table) if determined else numbers
+    sums = _sums(everything, set(free), frame)
     equations = _larger_equations(everything, set(free), sums, frame)
     fixed = _fixed([_Levels.of(name, series) for name, series in free.items()])
     found: list[Constraint] = [*dependencies, *equations, *_orders(numbers, equations), *fixed]
@@ -184,8 +184,10 @@ def _dependencies(columns: list[_Levels]) -> list[FunctionalDependency]:
 
 def _determines(a: _Levels, b: _Levels, needed: float) -> bool:
     """Tell whether equal values of a come with equal ones of b, in enough rows that might differ."""
+    if len(b.codes) - b.counts.max() < needed:
+        return False
     expected = b.codes[a.first]
-    for rows in (slice(_FIRST_ROWS), slice(None)):
+    for rows in (slice(_FIRST_ROWS), slice(40 * _FIRST_ROWS), slice(None)):
         if (expected[a.codes[rows]] != b.codes[rows]).any():
             return False
     repeats = b.unusual.copy()
@@ -226,8 +228,8 @@ class _Numbers:
         return unusual
 
 
-def _sums(numbers: _Numbers, frame: pd.DataFrame) -> list[Sum]:
-    """Find columns a constant apart, then columns that are the sum of two others."""
+def _sums(numbers: _Numbers, totals: set[Hashable], frame: pd.DataFrame) -> list[Sum]:
+    """Find totals a constant apart from another column, then those that are the sum of two others."""
     columns = range(len(numbers.names))
     n_candidates = len(columns) ** 2 * (len(columns) + 1) // 2
     needed = _needed(n_candidates) / MIN_EXCEPTIONS
@@ -235,6 +237,8 @@ def _sums(numbers: _Numbers, frame: pd.DataFrame) -> list[Sum]:
     derived: set[int] = set()
     for terms in (*combinations(columns, 1), *combinations(columns, 2)):
         for k in _looks_like_totals(numbers, terms):
+            if numbers.names[k] not in totals:
+                continue
             if not derived.isdisjoint({k, *terms}) or (len(terms) == 1 and k < terms[0]):
                 continue  # it says nothing new
             rule = Sum(numbers.names[k], tuple(numbers.names[t] for t in terms))
@@ -262,12 +266,23 @@ def _looks_like_totals(numbers: _Numbers, terms: tuple[int, ...]) -> list[int]:
 
 def _adds_up(rule: Sum, numbers: _Numbers, columns: list[int], needed: float, frame: pd.DataFrame) -> bool:
     """Tell whether a sum is exact in all rows, and in enough rows that might differ."""
-    if np.sum(np.all(numbers.unusual[columns], axis=0)) < needed:
+    rows = np.flatnonzero(np.all(numbers.unusual[columns], axis=0))
+    if len(rows) < needed or not _seems_to_add_up(numbers.plain[columns][:, rows[:_FIRST_ROWS]]):
         return False
     try:
-        return len(rule.terms) == 1 or rule.bound(frame).offset == 0
-    except DataError:
+        return rule.bound(frame).offset == 0 or len(rule.terms) == 1
+    except DataError:  # not exact, or not of numbers that can be added exactly
         return False
+
+
+def _seems_to_add_up(some: NDArray[np.float64]) -> bool:
+    """Look at rows of a total and its terms, all of them there: (1 + n_terms, n_rows).
+
+    The columns may have had no value in the first rows of the table, and an exact check takes time.
+    """
+    rest = some[0] - some[1:].sum(axis=0)
+    error = np.ptp(rest) if len(some) == 2 else np.abs(rest).max()
+    return bool(error <= 1e-12 * np.abs(some).max())
 
 
 def _larger_equations(
@@ -290,7 +305,7 @@ def _sums_of_three(
     needed = _needed(n_columns * math.comb(max(n_columns - 1, 0), 3)) / MIN_EXCEPTIONS
     copies = {rule.total for rule in sums if len(rule.terms) == 1}
     usable = _usable(numbers, needed, [name not in copies for name in numbers.names])
-    marks, sizes = _marks(numbers.plain[usable])
+    marks, sizes = _marks(numbers.plain[usable], needed)
     total, term = np.nonzero(~np.eye(len(usable), dtype=bool))  # total - term = the other two
     found: dict[Hashable, Sum] = {}
     for at, j, k in _pairs(marks, marks[total] - marks[term], sizes[total] + sizes[term]):
@@ -309,7 +324,7 @@ def _products(numbers: _Numbers, totals: set[Hashable], frame: pd.DataFrame) -> 
     needed = _needed(n_columns * math.comb(max(n_columns - 1, 0), 2)) / MIN_EXCEPTIONS
     is_number = np.array([kind == "numerical" for kind in numbers.kinds], dtype=bool)
     usable = _usable(numbers, needed, is_number & (numbers.plain != 0).all(axis=1))
-    marks, sizes = _marks(np.log(np.abs(numbers.plain[usable])))  # log |b c| = log |b| + log |c|
+    marks, sizes = _marks(np.log(np.abs(numbers.plain[usable])), needed)  # log |b c| = log |b| + log |c|
     found: dict[Hashable, Product] = {}
     for columns in _pairs(marks, marks, sizes):
         total, *factors = (int(usable[one]) for one in columns)
@@ -339,12 +354,16 @@ def _usable(numbers: _Numbers, needed: float, allowed: Any) -> NDArray[np.intp]:
     return np.flatnonzero((numbers.unusual.sum(axis=1) >= needed) & np.asarray(allowed, dtype=bool))
 
 
-def _marks(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _marks(values: NDArray[np.float64], needed: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weigh the rows at random, (n_columns, n_rows) -> (n_columns,): the mark of a sum is the sum of marks.
+
+    Of the rows without a missing value, if there are enough. Otherwise missing values count as 0, and what
+    adds up only where all is there is not found.
 
     Returns the marks and, for the size of their rounding errors, those of the absolute values.
     """
-    values = np.nan_to_num(values)
+    complete = ~np.isnan(values).any(axis=0)
+    values = values[:, complete] if complete.sum() >= needed else np.nan_to_num(values)
     values = values / max(np.abs(values).max(initial=0), np.finfo(float).tiny)  # marks stay finite
     weights = stream(0, "marks").random(values.shape[1])
     return values @ weights, np.abs(values) @ weights
@@ -377,18 +396,29 @@ def _orders(numbers: _Numbers, equations: Sequence[Equation]) -> list[Inequality
         and not any({numbers.names[j], numbers.names[k]} <= columns for columns in summed)
     ]
     needed = _needed(len(pairs))
-    found = {(j, k) for j, k in pairs if _reaches(numbers.plain[j], numbers.plain[k], needed)}
+    found = set()
+    if pairs:
+        lowest, highest = np.fmin.reduce(numbers.plain, axis=1), np.fmax.reduce(numbers.plain, axis=1)
+        width = highest - lowest
+        for j, k in pairs:
+            near = _SPREAD * min(width[j], width[k])
+            is_near = lowest[k] - highest[j] <= near
+            if is_near and _reaches(numbers.plain[j], numbers.plain[k], near, needed):
+                found.add((j, k))
     between = {(j, k) for j, m in found for n, k in found if m == n}
     return [Inequality(numbers.names[j], numbers.names[k]) for j, k in sorted(found - between)]
 
 
-def _reaches(low: NDArray[np.float64], high: NDArray[np.float64], needed: float) -> bool:
-    """Tell whether low <= high in all rows, and so often nearly equal that it is no accident."""
+def _reaches(low: NDArray[np.float64], high: NDArray[np.float64], bound: float, needed: float) -> bool:
+    """Tell whether low <= high in all rows, and so often nearly equal that it is no accident.
+
+    Nearly equal are those at most `bound` apart, or nearer: the quantiles say.
+    """
     if np.any(low[:_FIRST_ROWS] > high[:_FIRST_ROWS]) or np.any(low > high):
         return False
     present = ~np.isnan(low) & ~np.isnan(high)
     distance = (high - low)[present]
-    if len(distance) < 2 * needed:
+    if np.sum(distance <= bound) < 2 * needed:  # a sort of a million rows takes a tenth of a second
         return False
     steps = np.unique(distance)
     spread = min(
@@ -415,6 +445,8 @@ def _fixed(columns: list[_Levels]) -> list[FixedCombinations]:
 def _has_gaps(a: _Levels, b: _Levels, needed: float) -> bool:
     """Tell whether a missing combination as frequent as the rarest that occurs would have been seen."""
     n_cells = a.n_levels * b.n_levels
+    if n_cells < 2 * _MIN_COMBINED or min(a.counts.min(), b.counts.min()) < needed:
+        return False
     counts = np.bincount(a.codes * b.n_levels + b.codes, minlength=n_cells)
     n_absent = int((counts == 0).sum())
     if min(n_absent, n_cells - n_absent) < _MIN_COMBINED or 2 * n_absent < n_cells:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from synthgan.constraints.base import Constraint, column_names, columns_of, kind_of, require
-from synthgan.dtypes import time_unit, to_numbers
+from synthgan.dtypes import precision_of, time_unit, to_numbers
 from synthgan.errors import listing, quantity
 from synthgan.params import Interval, check_parameter
 from synthgan.scalars import scalar_from_json, scalar_to_json
@@ -248,7 +248,9 @@ def _add_up(kinds: list[str]) -> bool:
 def _decimals(series: pd.Series[Any]) -> int | None:
     """Return the decimals of a column, 0 for integers and ticks of time, None if there are too many."""
     values, missing = to_numbers(series)
-    return find_decimals(values[~missing]) if values.dtype.kind == "f" else 0
+    if values.dtype.kind != "f":
+        return 0
+    return find_decimals(values[~missing], precision_of(series.dtype))
 
 
 def _checked_decimals(cls: type[Equation], data: dict[str, Any]) -> int:

@@ -315,7 +315,8 @@ class Keeper:
             if rows.any():
                 at = self.codec.schema.names.index(name)
                 old, missing = to_numbers(frame.iloc[:, at])
-                solved = np.where(rows, values, old).astype(old.dtype)
+                solved = old.copy()  # int64 and uint64 together would become floats
+                solved[rows] = values[rows].astype(old.dtype)
                 frame.isetitem(at, from_numbers(solved, missing, self.codec.schema[name].dtype))
 
     def _faults(self, frame: pd.DataFrame, alone: bool = False) -> _Faults:

@@ -90,6 +90,9 @@ class FunctionalDependency(Constraint):
 
     rule = "functional-dependency"
 
+    def __post_init__(self) -> None:
+        column_names(self, self.columns, 2)
+
     @property
     def columns(self) -> tuple[Hashable, ...]:
         """The determinant and the dependent column."""

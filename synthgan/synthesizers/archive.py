@@ -251,6 +251,7 @@ def _fingerprint(content: bytes) -> dict[str, Any]:
 def _param(owner: str, name: str, value: Any) -> Any:
     """Write a constructor parameter as JSON; dicts as pairs, since their keys may be numbers."""
     from synthgan.constraints import Constraint
+    from synthgan.scalars import is_supported, scalar_to_json
 
     if name == "random_state" and not isinstance(value, int | np.integer):
         return None  # a generator has no lasting value; the seed drawn from it stands under "train"
@@ -265,6 +266,8 @@ def _param(owner: str, name: str, value: Any) -> Any:
     value = _plain(value)
     if value is None or isinstance(value, str | bool | int | float):
         return value
+    if is_supported(value):  # the name of a column may be a date
+        return {"scalar": scalar_to_json(value)}
     raise DataError(
         f"The {name!r} parameter of {owner} is a {type(value).__name__} and cannot be saved. "
         "Use numbers, text, lists or dicts."
@@ -480,6 +483,10 @@ def _read_param(value: Any) -> Any:
             return [_read_param(item) for item in items]
         case {"tuple": list(items)}:
             return tuple(_read_param(item) for item in items)
+        case {"scalar": data}:
+            from synthgan.scalars import scalar_from_json
+
+            return scalar_from_json(data)
         case {"constraint": dict(data)}:
             from synthgan.constraints import constraint_from_dict
 

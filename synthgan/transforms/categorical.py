@@ -181,11 +181,16 @@ class CategoricalCodec:
     def find_in(self, series: pd.Series[Any]) -> NDArray[np.int64]:
         """Return the position of each value of a column among the levels; -1 if missing or unknown."""
         if isinstance(self.column.dtype, pd.CategoricalDtype):
+            own: Any = series.array
+            if not own.categories.equals(self.column.dtype.categories):  # the same ones in another order
+                own = own.set_categories(self.column.dtype.categories)
             table = np.full(len(self.column.dtype.categories) + 1, -1)
             table[self.levels_.codes] = np.arange(len(self.levels_))
-            found: NDArray[np.int64] = table[series.array.codes]
+            found: NDArray[np.int64] = table[own.codes]
             return found
         levels, values = object_keys(pd.Series(self.levels_, dtype=self.column.dtype)), object_keys(series)
+        if levels.dtype == np.float16:  # of which pandas makes no index
+            levels, values = levels.astype(np.float32), values.astype(np.float32)
         index = pd.Index(levels, dtype=levels.dtype, tupleize_cols=False)
         found = index.get_indexer(pd.Index(values, dtype=values.dtype, tupleize_cols=False))
         return np.asarray(found, dtype=np.int64)
@@ -230,8 +235,8 @@ def _frequency_order(levels: Array, counts: NDArray[np.int64]) -> NDArray[np.int
     """Return the order of levels: that of the category, or by falling frequency and then by text."""
     if isinstance(levels, pd.Categorical):
         return np.lexsort((levels.codes, np.zeros(len(counts)) if levels.ordered else -counts))
-    text = np.array([repr(level) for level in levels], dtype=str)
-    return np.lexsort((text, -counts))
+    text = [repr(level) for level in levels]  # an array would be as wide as the longest
+    return np.array(sorted(range(len(text)), key=lambda k: (-counts[k], text[k])), dtype=np.intp)
 
 
 def _cut(n_rare: int) -> NDArray[np.int64]:

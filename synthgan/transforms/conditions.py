@@ -135,7 +135,7 @@ class Conditions:
             values = np.where(cells.known, cells.plain, values)
             missing = np.where(cells.known, cells.missing, missing)
         wanted = self.ranges.get(name)
-        return wanted.into(values) if isinstance(wanted, Range) else values, missing
+        return wanted.into(values) if isinstance(wanted, Range) and len(wanted.low) else values, missing
 
     def paste(self, name: Hashable, values: Array) -> Array:
         """Set cells of a decoded column that have no code."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 import pandas as pd
@@ -236,18 +236,23 @@ def _narrowed(conditions: Conditions, codec: TableCodec, one: Map) -> Conditions
     if cells is not None and not conditions.fills_gaps:
         unseen = cells.known & ~cells.missing & (_entry_ids(one, one.key, cells) == -2)
         if unseen.any():
-            nearest = one.plain[one.find(cells.plain[unseen][:1], np.zeros(1, dtype=bool))][0].item()
-            raise ConditionError(
-                f"Conditions: column {one.key!r} determines {listing([*one.effects])}, so only values of it "
-                f"that were seen can be asked for. Got {quantity(int(unseen.sum()), 'other cell')}; the "
-                f"nearest known value is {as_text(nearest, cast(NumericCodec, codec.codecs_[one.key]))}."
-            )
-    if isinstance(wanted, Range) and len(one.plain):
-        fits = _in_ranges(replace(conditions, ranges={one.key: wanted}), one, {})
-        if fits.any():
-            ranges = {**conditions.ranges, one.key: _wanted(one, codec, fits)}
-            return replace(conditions, ranges=ranges)
-    return conditions
+            _refuse_key(one, codec, cells.plain[unseen])
+    if not isinstance(wanted, Range) or len(one.plain) == 0:
+        return conditions
+    fits = _in_ranges(replace(conditions, ranges={one.key: wanted}), one, {})
+    if not fits.any():
+        _refuse_key(one, codec, wanted.low)
+    return replace(conditions, ranges={**conditions.ranges, one.key: _wanted(one, codec, fits)})
+
+
+def _refuse_key(one: Map, codec: TableCodec, plain: NDArray[Any]) -> NoReturn:
+    """Refuse numbers that were never seen of a key."""
+    nearest = one.plain[one.find(plain[:1], np.zeros(1, dtype=bool))][0].item()
+    raise ConditionError(
+        f"Conditions: column {one.key!r} determines {listing([*one.effects])}, so only values of it that "
+        f"were seen can be asked for. Got {quantity(len(plain), 'cell or range', 'cells or ranges')} without "
+        f"any; the nearest known value is {as_text(nearest, cast(NumericCodec, codec.codecs_[one.key]))}."
+    )
 
 
 def _settle(
@@ -260,24 +265,33 @@ def _settle(
     patterns = np.array([_entry_ids(one, name, conditions.cells[name]) for name in names]).reshape(-1, n_rows)
     distinct, pattern = np.unique(patterns, axis=1, return_inverse=True)
     everywhere = _in_ranges(conditions, one, entries)
+    numbers = {name: _ids(one, name) for name in names}
+    rows_of = np.split(np.argsort(pattern, kind="stable"), np.cumsum(np.bincount(pattern))[:-1])
+    entry = np.full(n_rows, -1)  # where only one fits
     choices = []
     n_contradictory = 0
-    for p, ids in enumerate(distinct.T):
-        fits = everywhere.copy()
-        for name, number in zip(names, ids, strict=True):
-            fits &= (number == -1) | (_ids(one, name) == number)
-        rows, fitting = np.flatnonzero(pattern == p), np.flatnonzero(fits)
+    for rows, ids in zip(rows_of, distinct.T, strict=True):
+        asked_for = dict(zip(names, ids.tolist(), strict=True))
+        number = asked_for.get(one.key, -1)  # which is an entry: no need to look at all of many
+        fitting = np.arange(len(one)) if number < 0 else np.array([number])
+        fitting = fitting[everywhere[fitting]]
+        for name, number in asked_for.items():
+            if number != -1:
+                fitting = fitting[numbers[name][fitting] == number]
         if len(fitting) == 0:
             n_contradictory += len(rows)
         elif len(fitting) == 1:
-            plain = np.append(one.plain, one.plain[:1])[fitting].repeat(len(rows))
-            conditions = _give(
-                conditions, codec, one.key, rows, plain, one.missing()[fitting].repeat(len(rows))
-            )
-        elif conditions.n_rows is None:
-            conditions = replace(conditions, ranges={**conditions.ranges, one.key: _wanted(one, codec, fits)})
-        elif len(fitting) < len(one) - (one.has_missing and conditions.fills_gaps):
-            choices.append(Choice(one.key, rows, _wanted(one, codec, fits)))
+            entry[rows] = fitting[0]
+        else:
+            wanted = _wanted(one, codec, np.isin(np.arange(len(one)), fitting))
+            if conditions.n_rows is None:
+                conditions = replace(conditions, ranges={**conditions.ranges, one.key: wanted})
+            elif len(fitting) < len(one) - (one.has_missing and conditions.fills_gaps):
+                choices.append(Choice(one.key, rows, wanted))
+    found = np.flatnonzero(entry >= 0)
+    if len(found):
+        plain = np.append(one.plain, one.plain[:1])[entry[found]]
+        conditions = _give(conditions, codec, one.key, found, plain, one.missing()[entry[found]])
     if n_contradictory and not conditions.fills_gaps:
         where = f" in {quantity(n_contradictory, 'row')}" if conditions.n_rows is not None else ""
         raise ConditionError(

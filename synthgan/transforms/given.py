@@ -173,8 +173,11 @@ class _Given:
             bound = 2.0 ** (63 if wanted.kind == "i" else 64)
             is_same &= (values < bound) & (values >= (-bound if wanted.kind == "i" else 0))
         cast = np.where(is_same, cast, 0)
-        narrow, _ = to_numbers(pd.Series(from_numbers(cast, np.zeros_like(is_same), self.column.dtype)))
-        if wanted.kind != "f":
+        with np.errstate(over="ignore"):
+            narrow, _ = to_numbers(pd.Series(from_numbers(cast, np.zeros_like(is_same), self.column.dtype)))
+        if values.dtype.kind == "f" and wanted.kind == "f":
+            is_same &= np.isfinite(narrow) | ~np.isfinite(values)
+        else:
             is_same &= narrow == cast  # it also fits into fewer bits
         self._refuse_where(~is_same)
         return narrow

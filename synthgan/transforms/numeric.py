@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from synthgan.dtypes import Array, Dtype, from_numbers, to_numbers
+from synthgan.dtypes import Array, from_numbers, precision_of, to_numbers
 from synthgan.errors import DataError, quantity
 from synthgan.layout import ATOM, CONTINUOUS, Permitted
 from synthgan.schema import Column
@@ -77,7 +77,7 @@ class NumericCodec:
         distinct, counts = np.unique(values[~missing] if self.has_missing_ else values, return_counts=True)
         if len(distinct) == 0:
             return self
-        self.grid_ = make_grid(distinct, _precision(self.column.dtype))
+        self.grid_ = make_grid(distinct, precision_of(self.column.dtype))
         x = self.grid_.index(distinct)
         is_atom = choose_atoms(counts, self.max_modes) & (self.modes != "mixture")
         mass = counts.astype(np.float64)
@@ -198,7 +198,7 @@ class NumericCodec:
             first = self._at(min(_first(n_points, lambda i: self._at(i) >= low), n_points - 1))
             last = self._at(max(_first(n_points, lambda i: self._at(i) > high) - 1, 0))
         else:
-            narrow = _precision(self.column.dtype)
+            narrow = precision_of(self.column.dtype)
             near, far = narrow(float(low)), narrow(float(high))
             first = float(near if float(near) >= low else np.nextafter(near, narrow(np.inf)))
             last = float(far if float(far) <= high else np.nextafter(far, narrow(-np.inf)))
@@ -267,12 +267,12 @@ class NumericCodec:
     def stored(self, value: Any) -> Any:
         """Return floats as the column stores them, which may be less precise."""
         with np.errstate(over="ignore"):
-            rounded = _precision(self.column.dtype)(value)
+            rounded = precision_of(self.column.dtype)(value)
         return float(rounded) if np.ndim(value) == 0 else rounded.astype(np.float64)
 
     def _round(self, values: NDArray[Any]) -> NDArray[Any]:
         """Round floats to the precision of the column, so that they are compared as they will be stored."""
-        precision = _precision(self.column.dtype)
+        precision = precision_of(self.column.dtype)
         if precision is np.float64 or values.dtype.kind != "f":
             return values
         return values.astype(precision).astype(np.float64)
@@ -319,13 +319,6 @@ class NumericCodec:
             or not np.array_equal(grid.index(values), ends)
         ):
             raise ValueError("the numbers of a column must lie within the range of its dtype")
-
-
-def _precision(dtype: Dtype) -> type[np.floating[Any]]:
-    """Return the float type of a column; float64 for everything that is no narrow float."""
-    plain = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", np.dtype("float64"))
-    narrow: dict[str, type[np.floating[Any]]] = {"float16": np.float16, "float32": np.float32}
-    return narrow.get(plain.name, np.float64)
 
 
 def _first(n: int, is_met: Callable[[int], bool]) -> int:

@@ -321,8 +321,11 @@ class TableCodec:
         name = codec.column.name
         if name not in conditions.pasted:
             return codec.generate(n_rows, seed, first_row=first_row)
-        _, kept = conditions.pasted[name]
-        return conditions.paste(name, codec.generate_beside(kept, n_rows, seed))
+        rows, kept = conditions.pasted[name]
+        fresh = codec.generate_beside(kept, n_rows - len(kept), seed)
+        at = np.zeros(n_rows, dtype=np.intp)
+        at[np.setdiff1d(np.arange(n_rows), rows)] = np.arange(len(fresh))
+        return conditions.paste(name, fresh.take(at) if len(fresh) else kept.take(at))
 
     def _decode_numbers(
         self,

@@ -277,3 +277,54 @@ def test_numbers_at_the_ends_of_floats_obey_the_same_rules():
     rules = detect(real)
     assert rules == [Inequality("low", "high")]
     assert detect(real * 2.0**1023) == rules
+
+
+def test_what_adds_up_in_the_first_rows_only_is_no_rule_and_no_error():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 9999, 5000)
+    parts_later = a + 7
+    parts_later[3000:] += np.arange(2000)
+    empty_at_first = rng.integers(0, 9999, 5000).astype(float)
+    empty_at_first[:1000] = np.nan
+    table = pd.DataFrame({"a": a, "b": parts_later, "c": empty_at_first})
+    assert not [rule for rule in detect(table) if isinstance(rule, Sum)]
+
+
+@pytest.mark.parametrize("offset", [0.0, 273.15])
+def test_numbers_of_many_decimals_may_come_twice(offset):
+    x = np.random.default_rng(0).normal(size=2000)
+    assert detect(pd.DataFrame({"x": x, "again": x + offset})) == []
+
+
+def test_times_may_come_twice_as_numbers():
+    ticks = np.random.default_rng(0).integers(0, 10**15, 2000)
+    table = pd.DataFrame({"time": ticks.astype("datetime64[ns]"), "ticks": ticks})
+    assert detect(table) == []
+
+
+def test_a_price_that_an_article_determines_may_be_a_term():
+    rng = np.random.default_rng(0)
+    article, fee, tip = rng.integers(0, 30, 3000), rng.integers(1, 900, 3000), rng.integers(1, 900, 3000)
+    price = np.random.default_rng(1).integers(100, 9_000, 30)[article]
+    table = pd.DataFrame({"article": [f"article {k}" for k in article], "price": price, "fee": fee})
+    dependency = FunctionalDependency("article", "price")
+    assert detect(table.assign(due=price + fee)) == [dependency, Sum("due", ["price", "fee"], offset=0)]
+    table = table.assign(tip=tip, due=price + fee + tip)
+    assert detect(table) == [dependency, Sum("due", ["price", "fee", "tip"], offset=0)]
+
+
+def test_missing_cells_hide_neither_a_product_nor_a_sum_of_three():
+    rng = np.random.default_rng(0)
+    a, b, c, e, f = (pd.Series(rng.integers(2, 900, 3000), dtype="Int64") for _ in range(5))
+    table = pd.DataFrame({"a": a, "b": b, "c": c, "all": a + b + c, "e": e, "f": f, "area": e * f})
+    rules = {Product("area", ["e", "f"]), Sum("all", ["a", "b", "c"], offset=0)}
+    assert set(detect(table)) == rules
+    assert set(detect(table.mask(rng.random(table.shape) < 0.02))) == rules
+
+
+def test_money_of_32_bits_adds_up_if_that_is_said():
+    cents = np.random.default_rng(0).integers(1, 9_999, (2, 3000))
+    table = pd.DataFrame({"net": cents[0] / 100, "tax": cents[1] / 100, "gross": cents.sum(axis=0) / 100})
+    rule = Sum("gross", ["net", "tax"]).bound(table.astype("float32"))
+    assert (rule.offset, rule.decimals) == (0, 2)
+    assert rule.holds(table.astype("float32")).all()

@@ -486,6 +486,41 @@ def test_a_key_between_those_seen_cannot_be_asked_for(conditions):
     assert (model.sample(9, conditions={"k": 9}, random_state=0)["d"] == "r").all()
 
 
+@pytest.mark.parametrize("wanted", [(3, 8), [5, 6], [5, None]])
+def test_a_range_without_a_key_that_was_seen_cannot_be_asked_for(wanted):
+    real = keyed().astype({"k": "Int64"})
+    real.loc[:20, "k"], real.loc[:20, "d"] = pd.NA, "none"
+    rules = [FunctionalDependency("k", "d")]
+    model = IndependentSynthesizer(constraints=rules, random_state=0).fit(real)
+    if wanted == [5, None]:  # or missing, which was seen
+        with pytest.raises(ConditionError, match="'k'"):
+            model.sample(9, conditions={"k": [5]}, random_state=0)
+        return
+    with pytest.raises(ConditionError, match=r"'k' determines 'd'.*nearest known value is"):
+        model.sample(9, conditions={"k": wanted}, random_state=0)
+
+
+def test_equations_of_large_unsigned_numbers_round_nothing():
+    rng = np.random.default_rng(0)
+    start = 1_700_000_000 * 10**9
+    s = rng.integers(start, start + 86_400 * 10**9, 2000, dtype="uint64")
+    d = rng.integers(1, 10**9, 2000, dtype="uint64")
+    model = IndependentSynthesizer(constraints=[Sum("e", ["s", "d"])], random_state=0)
+    rows = model.fit(pd.DataFrame({"s": s, "d": d, "e": s + d})).sample(2000, random_state=0)
+    assert (rows["e"] == rows["s"] + rows["d"]).all()
+    assert (rows["e"] % 256 != 0).any()
+
+
+def test_many_rows_of_known_keys_are_settled_at_once():
+    key = np.arange(20_000) % 5_000
+    real = pd.DataFrame({"item": [f"item {k}" for k in key], "brand": [f"brand {k % 90}" for k in key]})
+    model = IndependentSynthesizer(constraints=[FunctionalDependency("item", "brand")]).fit(real)
+    gaps = real.mask(np.random.default_rng(0).random(real.shape) < 0.3)
+    filled = model.impute(gaps, random_state=0)
+    assert model.constraints_[0].holds(filled).all()
+    assert (filled == gaps)[gaps.notna()].fillna(True).all(axis=None)
+
+
 def test_an_unknown_key_tells_nothing_of_what_it_would_determine():
     town = np.random.default_rng(0).integers(0, 20, 500)
     real = pd.DataFrame({"town": [f"t{k}" for k in town], "land": [f"l{k % 4}" for k in town]})

@@ -117,3 +117,8 @@ def test_a_predicate_answers_one_bool_a_row():
 def test_malformed_descriptions_are_refused(data):
     with pytest.raises(DataError):
         constraint_from_dict(data)
+
+
+def test_a_column_does_not_determine_itself():
+    with pytest.raises(ParameterError, match="2 or more different columns"):
+        FunctionalDependency("a", "a")

@@ -748,3 +748,10 @@ def test_hostile_files_cost_little(path, entries):
 
 if __name__ == "__main__":
     write_golden_files()
+
+
+def test_a_date_that_names_a_column_of_kinds_is_kept(tmp_path):
+    day = pd.Timestamp("2024-01-01")
+    model = IndependentSynthesizer(kinds={day: "categorical"}, random_state=0)
+    model.fit(pd.DataFrame({day: [0, 1] * 50, "x": range(100)})).save(tmp_path / "m.synthgan")
+    assert load(tmp_path / "m.synthgan").kinds == {day: "categorical"}

@@ -1,6 +1,7 @@
 """The codec of categories: exact, with rare levels pooled."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -176,3 +177,25 @@ def test_permitted_levels_are_codes_and_places_of_members():
     part = codec.permit(some)
     decoded = codec.inverse_transform(part.codes, (part.low + part.high) / 2)
     assert list(decoded) == list(codec.levels_[some])
+
+
+def test_the_same_categories_in_another_order_are_the_same():
+    codec = fitted(pd.Series(pd.Categorical(["F", "M"] * 60)))
+    other = pd.Series(pd.Categorical(["M", "M", "F"], ["M", "F"]))
+    assert list(codec.inverse_transform(*codec.transform(other))) == ["M", "M", "F"]
+
+
+def test_one_long_text_among_many_is_no_trouble():
+    texts = pd.Series([f"review {k}" for k in range(500)] + ["x" * 100_000], dtype=object)
+    tracemalloc.start()
+    fitted(texts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # bytes; 200 MB where all are as wide as the longest
+
+
+@pytest.mark.parametrize("kind", ["boolean", "categorical"])
+def test_numbers_of_16_bits_can_be_categories(kind):
+    series = pd.Series(np.array([0, 1, 0.1] * 9, "float16"))
+    codec = CategoricalCodec(Column("c", kind, series.dtype)).fit(series)
+    assert pd.Series(codec.inverse_transform(*codec.transform(series))).equals(series)

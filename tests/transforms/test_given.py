@@ -211,6 +211,21 @@ def test_a_frame_of_the_table_itself_changes_nothing(real, codec):
     assert_same_frame(part, out[part.columns])
 
 
+def test_identifiers_of_few_bits_are_filled_in():
+    real = pd.DataFrame({"id": np.arange(200, dtype="uint8"), "x": np.random.default_rng(0).random(200)})
+    model = IndependentSynthesizer(random_state=0).fit(real)
+    assert model.schema_.kinds["id"] == "identifier"
+    assert model.impute(real, random_state=0).equals(real)
+
+
+@pytest.mark.parametrize("value", [1e300, 2**24 + 1])
+def test_a_given_number_that_a_narrow_column_cannot_hold_is_refused(value):
+    real = pd.DataFrame({"f": np.random.default_rng(0).random(99).astype("float32"), "x": range(99)})
+    model = IndependentSynthesizer(random_state=0).fit(real)
+    with pytest.raises(ConditionError, match="1 value that it cannot hold"):
+        model.impute(pd.DataFrame({"f": [value], "x": [3]}), random_state=0)
+
+
 def test_given_objects_keep_their_types():
     mixed = pd.Series([1, 2.5, "x", 2**53 + 1] * 30, dtype=object)
     real = pd.DataFrame({"o": mixed, "z": np.arange(120) % 3})
