@@ -106,10 +106,16 @@ class Colour(enum.Enum):
     BLUE = 2
 
 
+class Size(enum.StrEnum):
+    SMALL = "s"
+    LARGE = "l"
+
+
 SHAPES = {
     "one row": lambda: pd.DataFrame({"a": [1.5], "b": ["x"], "c": [True]}),
     "two rows": lambda: pd.DataFrame({"a": [1.5, None], "b": ["x", "y"]}),
     "one column": lambda: pd.DataFrame({"odd": numbers()}),
+    "one column of 2,000 rows": lambda: pd.DataFrame({"odd": numbers(n_rows=2_000)}),
     "one cell": lambda: pd.DataFrame({"odd": [3]}),
     "no rows": lambda: beside(numbers()).head(0),
     "no columns": lambda: pd.DataFrame(index=range(5)),
@@ -283,6 +289,7 @@ TIMES = {
     "dates in nanoseconds": lambda: beside(gaps(times(unit="ns"))),
     "a time zone with summer time": lambda: beside(times(zone="Europe/Berlin")),
     "a zone of a fixed offset": lambda: beside(times(zone=dt.timezone(dt.timedelta(hours=5, minutes=30)))),
+    "a zone of dateutil": lambda: beside(times(zone="dateutil/Europe/Berlin")),
     "a zone of zoneinfo": lambda: beside(times(zone=zoneinfo.ZoneInfo("America/Sao_Paulo"), unit="ns")),
     "dates from 1500 to 2500": lambda: beside(years(1500, 2500)),
     "dates from year 1 to 9999": lambda: beside(years(1, 9999, "us")),
@@ -315,6 +322,7 @@ OBJECTS = {
     "arrays": lambda: beside(cycle([np.zeros(2), np.ones(3)])),
     "frames": lambda: beside(cycle([pd.DataFrame({"a": [1]})])),
     "enumerations": lambda: beside(cycle([Colour.RED, Colour.BLUE])),
+    "enumerations of text": lambda: beside(cycle([Size.SMALL, Size.LARGE])),
     "paths": lambda: beside(cycle([pathlib.PurePosixPath("a"), pathlib.PurePosixPath("b")])),
     "addresses": lambda: beside(cycle([ipaddress.ip_address("::1"), ipaddress.ip_address("10.0.0.1")])),
     "functions": lambda: beside(cycle([len, print])),
@@ -376,6 +384,9 @@ KEYS = {
 
 RELATED = {
     "a column twice": lambda: beside(numbers()).assign(copy=numbers()),
+    "a column twice, 2,000 rows": lambda: pd.DataFrame(
+        {"odd": numbers(n_rows=2_000), "copy": numbers(n_rows=2_000)}
+    ),
     "a column and its code": lambda: beside(cycle(["a", "b", "c"])).assign(code=cycle([1, 2, 3], "int64")),
     "sums that leave int64": lambda: pd.DataFrame(
         {"a": integers(BIG - 99, BIG), "b": integers(1, 99)}

@@ -259,29 +259,29 @@ def _bars(shape: Bars) -> Iterator[dict[str, Any]]:
 
 
 def _heat_map(report: Report) -> dict[str, Any] | None:
-    """Give the errors of the pairs as a square of coloured cells."""
-    pairs = report.pairs.dropna(subset=["error"])
+    """Give the errors of the pairs, whose mean is `trend_error_shared`, as a square of coloured cells."""
+    pairs = report.pairs.dropna(subset=["error_shared"])
     if not len(pairs):
         return None
     errors: dict[Hashable, dict[Hashable, float]] = defaultdict(dict)
-    for first, second, error in zip(pairs["first"], pairs["second"], pairs["error"], strict=True):
+    for first, second, error in zip(pairs["first"], pairs["second"], pairs["error_shared"], strict=True):
         errors[first][second] = errors[second][first] = error
     mean = {name: float(np.mean(list(found.values()))) for name, found in errors.items()}
     shown = set(sorted(mean, key=lambda name: -mean[name])[:_MAX_CELLS])
     names = [name for name in report.columns["column"] if name in shown]
-    top = float(pairs["error"].max()) or 1.0
+    top = float(pairs["error_shared"].max()) or 1.0
     rows = []
     for first in names:
         cells = [_cell(errors[first].get(second), top, f"{first} and {second}") for second in names]
         rows.append({"name": str(first), "mean": show(mean[first], "ratio"), "cells": cells})
-    worst = pairs.sort_values("error", ascending=False, kind="stable").head(5)
+    worst = pairs.sort_values("error_shared", ascending=False, kind="stable").head(5)
     return {
         "rows": rows,
         "hidden": len(mean) - len(names),
         "top": show(top, "ratio"),
         "ramp": [_colour(k / 10) for k in range(11)],
         "worst": [
-            (str(row["first"]), str(row["second"]), show(row["error"], "ratio"))
+            (str(row["first"]), str(row["second"]), show(row["error_shared"], "ratio"))
             for row in worst.to_dict("records")
         ],
     }

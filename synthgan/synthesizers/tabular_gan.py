@@ -105,7 +105,8 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
     pac_size : int >= 1, default 1
         Rows that the critic judges together (PacGAN), against mode collapse.
     conditional_share : float in [0, 1], default 0.25
-        Share of the GAN's rows that are trained with some cells observed.
+        Share of the GAN's rows of which both players are told some cells. Drawing tells the generator none:
+        with conditions, it takes one of several latent vectors made without them, which measured better.
     n_trees : int >= 0, default 200
         Most trees of a boosted model for one column. Where the default chain of passes draws a number or a
         time, given the columns before it, trees tilt what the decoder says towards low or high values,

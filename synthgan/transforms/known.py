@@ -87,6 +87,17 @@ def as_text(number: Any, codec: NumericCodec) -> str:
     return str(value.item() if isinstance(value, np.number) else value)
 
 
+def _localised(moment: Any, zone: Any, column: Column) -> Any:
+    """Take a local time to its zone."""
+    found = moment.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+    if found is pd.NaT and moment is not pd.NaT:
+        raise ConditionError(
+            f"Conditions: column {column.name!r} is in the zone {zone}, where {moment} comes twice or never, "
+            f"as the clocks change. Give the offset, too, such as '{moment}+01:00'."
+        )
+    return found
+
+
 def ticks(value: object, column: Column) -> Fraction | None:
     """Count a time in ticks of the column, a naive one in its zone; None if it is of another type."""
     kind = dt.timedelta | np.timedelta64 if column.kind == "timedelta" else dt.date | np.datetime64
@@ -94,12 +105,14 @@ def ticks(value: object, column: Column) -> Fraction | None:
         return None
     try:
         moment: Any = pd.Timedelta(value) if column.kind == "timedelta" else pd.Timestamp(value)  # type: ignore[arg-type]
-        if column.kind == "datetime":
-            zone = time_zone(column.dtype)
-            if zone is None and moment.tz is not None:
-                return None
-            moment = moment.tz_localize(zone) if zone is not None and moment.tz is None else moment
+        zone = time_zone(column.dtype) if column.kind == "datetime" else None
+        if column.kind == "datetime" and zone is None and moment.tz is not None:
+            return None
+        if zone is not None and moment.tz is None:
+            moment = _localised(moment, zone, column)
         nanoseconds = int(moment.asm8.view("i8")) * NANOSECONDS[moment.unit]
+    except ConditionError:
+        raise
     except (TypeError, ValueError, AttributeError):
         return None
     return None if moment is pd.NaT else Fraction(nanoseconds, NANOSECONDS[time_unit(column.dtype)])

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from synthgan import evaluate
+from synthgan.evaluation.answers import show
 from synthgan.evaluation.page import render
 
 EVIL = [
@@ -150,6 +151,16 @@ def test_worst_columns_come_first(report):
     start = text.index("Columns, the worst first")
     places = [text.index(f"{name} error", start) if f"{name} error" in text else -1 for name in ordered]
     assert places == sorted(places)
+
+
+def test_the_worst_pairs_are_those_of_the_figure_that_is_told():
+    real = pd.DataFrame({"number": np.arange(60.0), "letter": list("abcdef") * 10})
+    moved = real.assign(number=real["number"] + 1000)  # in bins of its own, the pair looks as before
+    report = evaluate(real, moved, parts=["fidelity"])
+    assert report["trend_error"] < 0.05
+    assert report["trend_error_shared"] > 0.9
+    worst = show(report["trend_error_shared"], "ratio").replace(" %", "\u00a0%")
+    assert f"number with letter ({worst})" in " ".join(Elements(render(report)).text)
 
 
 def test_training_curves_are_drawn_when_given(report):

@@ -5,7 +5,14 @@ import pytest
 from synthgan.errors import ConditionError
 from synthgan.schema import Schema
 from synthgan.transforms import TableCodec
-from synthgan.transforms.known import find_levels, has_missing, known_column, no_category, no_number
+from synthgan.transforms.known import (
+    find_levels,
+    has_missing,
+    known_column,
+    no_category,
+    no_number,
+    ticks,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +53,12 @@ def test_near_numbers_are_named(codec):
     age = codec.codecs_["age"]
     assert no_number(25.5, age) == "The nearest values that it can have: 20.0, 30.0."
     assert no_number(3, age) == "Its known values lie between 20.0 and 50.0."
+
+
+@pytest.mark.parametrize("local", ["2024-10-27 02:30", "2024-03-31 02:30"])  # twice, never
+def test_a_local_time_that_is_not_one_moment_needs_an_offset(local):
+    times = pd.date_range("2024-01-01", periods=400, freq="23h30min", tz="Europe/Berlin")
+    column = Schema.infer(pd.DataFrame({"day": times}))["day"]
+    with pytest.raises(ConditionError, match=r"'day' is in the zone Europe/Berlin, where .* Give the offset"):
+        ticks(local, column)
+    assert ticks(local + "+01:00", column) == ticks(pd.Timestamp(local + "+01:00"), column)
