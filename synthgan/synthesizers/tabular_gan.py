@@ -381,8 +381,8 @@ class TabularGAN(LikelihoodMixin, NeuralSynthesizer):
         model mean something. The critic has learned to tell rows from those of one forward
         pass of the generator. A high score says that the generator makes such rows too seldom, a
         low one too often, which is not the same as being an anomaly: see `score_samples` for that.
-        After the default number of steps it has seen few such rows: raise `n_gan_steps` for this score. (4,000
-        rows of Adult, unseen rows against independent columns: AUC .543, .671 after 1,500 steps.)
+        After the default number of steps it has seen few such rows: raise `n_gan_steps` for this score.
+        (4,000 rows of Adult, unseen rows against independent columns: AUC .543, .671 after 1,500 steps.)
 
         Parameters
         ----------
