@@ -1,14 +1,17 @@
-"""What a block of rows has drawn so far, where rows that are alike share one context.
+"""How a block of rows is drawn, and what it has drawn so far, rows that are alike sharing one context.
 
 The decoder then runs once for each context instead of once for each row; `Sampler` says what is drawn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-__all__ = ["Drawn"]
+__all__ = ["Drawn", "Way"]
 
 
 class Drawn:
@@ -89,3 +92,21 @@ class Drawn:
         first = torch.empty_like(unique).scatter_(0, inverse, rows)
         self.embedded, self.context = self.embedded[context[first]], inverse
         return first
+
+
+class Way(NamedTuple):
+    """How a block of rows is drawn: in passes that begin with a latent vector, or in a chain without one.
+
+    Parameters
+    ----------
+    is_chain : bool
+        One column a pass, without latent vector.
+    bias : Tensor of shape (w,)
+        Of the logits of all codes, calibrated for this way.
+    tilts : dict of column to callable (codes) -> Tensor
+        What trees add to the logits of a column, given those before it.
+    """
+
+    is_chain: bool
+    bias: Tensor
+    tilts: dict[int, Callable[[Tensor], Tensor]]

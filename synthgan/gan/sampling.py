@@ -11,10 +11,9 @@ restricted are drawn within their bounds; then all others, given those.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from torch.nn import functional as F
 from synthgan.gan.categorical import inverse_cdf, offsets_to_match
 from synthgan.gan.codebook import CELLS, Rows
 from synthgan.gan.conditions import Allowed, Given, grouped
-from synthgan.gan.drawn import Drawn
+from synthgan.gan.drawn import Drawn, Way
 from synthgan.gan.forest import Forest
 from synthgan.gan.networks import Decoder, Generator
 from synthgan.gan.threads import in_threads
@@ -37,24 +36,6 @@ _MOSTLY = 0.6  # share of rows above which several restrictions are first left t
 
 def _uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(rng.random(shape, dtype=np.float32))
-
-
-class Way(NamedTuple):
-    """How a block of rows is drawn: in passes that begin with a latent vector, or in a chain without one.
-
-    Parameters
-    ----------
-    is_chain : bool
-        One column a pass, without latent vector.
-    bias : Tensor of shape (w,)
-        Of the logits of all codes, calibrated for this way.
-    tilts : dict of column to callable (codes) -> Tensor
-        What trees add to the logits of a column, given those before it.
-    """
-
-    is_chain: bool
-    bias: Tensor
-    tilts: dict[int, Callable[[Tensor], Tensor]]
 
 
 class Sampler:
